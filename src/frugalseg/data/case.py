@@ -1,0 +1,45 @@
+"""A case: one image or volume as the user has it. It is read when it is needed, never before."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from frugalseg.data.geometry import Geometry
+from frugalseg.data.image import Image
+from frugalseg.data.label import InstanceLabel, SemanticLabel
+
+
+class ImageSource(Protocol):
+    """Where an image comes from: a file, or a seeded phantom."""
+
+    def read(self) -> Image:
+        """The image; raises `DataError` that names the file."""
+        ...
+
+    def fingerprint(self) -> str:
+        """16 hex digits that change when the content does."""
+        ...
+
+
+class LabelSource(Protocol):
+    """Where a label comes from; values are mapped to classes in here, at the door."""
+
+    def read(self) -> SemanticLabel | InstanceLabel:
+        """The label; raises `DataError` that names the file."""
+        ...
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image or volume: its id, its group (patient, specimen, video: never cut by a split), where it lies.
+
+    A case knows no label: what somebody has drawn is in the pool's labels, what nobody has drawn is in the truth.
+    """
+
+    id: str
+    group: str
+    geometry: Geometry
+    source: ImageSource
+
+    def image(self) -> Image:
+        """Reads the image."""
+        return self.source.read()

@@ -1,0 +1,172 @@
+"""The pool: the cases of a project with what is known of each, and the view of it that a strategy may see."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from frugalseg.data.case import Case, LabelSource
+from frugalseg.data.label import InstanceLabel, SemanticLabel
+from frugalseg.data.unit import Unit, UnitKind
+from frugalseg.errors import DataError, nearest
+
+
+class Labels(Protocol):
+    """What raters have drawn so far. A case may have several raters; they are never merged silently."""
+
+    def get(self, case: str, rater: str) -> SemanticLabel | None:
+        """What this rater has drawn on this case, or None."""
+        ...
+
+    def put(self, case: str, rater: str, label: SemanticLabel) -> None:
+        """Replaces what this rater has drawn on this case."""
+        ...
+
+    def raters(self, case: str) -> tuple[str, ...]:
+        """Who has drawn on this case, in alphabetical order."""
+        ...
+
+
+@dataclass
+class LabelsInMemory:
+    """Labels of a session without a workspace."""
+
+    drawn: dict[tuple[str, str], SemanticLabel] = field(default_factory=dict)
+
+    def get(self, case: str, rater: str) -> SemanticLabel | None:
+        """What this rater has drawn on this case, or None."""
+        return self.drawn.get((case, rater))
+
+    def put(self, case: str, rater: str, label: SemanticLabel) -> None:
+        """Replaces what this rater has drawn on this case."""
+        self.drawn[case, rater] = label
+
+    def raters(self, case: str) -> tuple[str, ...]:
+        """Who has drawn on this case, in alphabetical order."""
+        return tuple(sorted(r for c, r in self.drawn if c == case))
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Complete labels that only an oracle and an evaluation may read: case -> rater -> source."""
+
+    sources: Mapping[str, Mapping[str, LabelSource]] = field(default_factory=dict)
+
+    def __contains__(self, case: str) -> bool:
+        return case in self.sources
+
+    def raters(self, case: str) -> tuple[str, ...]:
+        """Whose complete labels exist for this case, in alphabetical order."""
+        return tuple(sorted(self.sources.get(case, {})))
+
+    def read(self, case: str, rater: str | None = None) -> SemanticLabel | InstanceLabel:
+        """The complete label; the rater may be left out when there is one. Raises `DataError` otherwise."""
+        raters = self.raters(case)
+        if not raters:
+            raise DataError(f"{case}: there is no complete label to measure against or to draw from")
+        if rater is None and len(raters) > 1:
+            raise DataError(f"{case}: several raters have drawn it ({', '.join(raters)}); name one of them")
+        name = raters[0] if rater is None else rater
+        if name not in raters:
+            raise DataError(f"{case}: rater '{name}' has not drawn it{nearest(name, raters)}; raters: {raters}")
+        return self.sources[case][name].read()
+
+    def semantic(self, case: str, rater: str | None = None) -> SemanticLabel:
+        """The complete label as classes; instances count as one class."""
+        label = self.read(case, rater)
+        return label.semantic() if isinstance(label, InstanceLabel) else label
+
+
+class Pool:
+    """The cases of a project in the order of their ids, their class names, what was drawn, and the hidden truth.
+
+    Raises `DataError` for an empty pool and for duplicate ids.
+    """
+
+    def __init__(
+        self,
+        cases: Iterable[Case],
+        classes: tuple[str, ...],
+        *,
+        labels: Labels | None = None,
+        truth: Truth | None = None,
+    ) -> None:
+        self.cases = tuple(sorted(cases, key=lambda c: c.id))
+        self.classes = classes
+        self.labels: Labels = LabelsInMemory() if labels is None else labels
+        self.truth = truth or Truth()
+        if not self.cases:
+            raise DataError("the pool is empty: no image was found")
+        self._by_id = {c.id: c for c in self.cases}
+        if len(self._by_id) < len(self.cases):
+            ids = [c.id for c in self.cases]
+            twice = sorted({i for i in ids if ids.count(i) > 1})
+            raise DataError(f"several images have the same id: {', '.join(twice[:5])}; rename the files")
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __getitem__(self, case: str) -> Case:
+        if case not in self._by_id:
+            raise DataError(f"there is no case '{case}' in the pool{nearest(case, self._by_id)}")
+        return self._by_id[case]
+
+    def subset(self, ids: Iterable[str]) -> "Pool":
+        """The pool of these cases only, with the same labels and truth."""
+        return Pool([self[i] for i in ids], self.classes, labels=self.labels, truth=self.truth)
+
+    def label(self, case: str, rater: str | None = None) -> SemanticLabel | None:
+        """What was drawn on the case; None when nothing was. Raises `DataError` when the rater must be named."""
+        raters = self.labels.raters(case)
+        if rater is None and len(raters) > 1:
+            raise DataError(f"{case}: drawn by several raters ({', '.join(raters)}); name one, they are never merged")
+        name = rater if rater is not None else (raters[0] if raters else None)
+        return None if name is None else self.labels.get(case, name)
+
+    def labelled(self, rater: str | None = None) -> list[str]:
+        """The ids of the cases on which something was drawn."""
+        return [c.id for c in self.cases if (rater in (r := self.labels.raters(c.id)) if rater else r)]
+
+
+Predict = Callable[[str], np.ndarray]
+"""Case id -> array by the current model: class probabilities (C, *space) or features (K, *space)."""
+
+
+@dataclass(frozen=True)
+class PoolView:
+    """What a strategy may see: images, what has been drawn, and what the current model says. No hidden truth.
+
+    `unit` and `axis` say what is bought. `probabilities` gives (C, *space) float32 by the current model, None before
+    the first one. Every strategy of the first round must do without.
+    """
+
+    cases: tuple[Case, ...]
+    drawn: Callable[[str], SemanticLabel | None]
+    unit: UnitKind = "image"
+    axis: int = 0
+    probabilities: Predict | None = None
+    features: Predict | None = None
+
+    def units(self) -> list[Unit]:
+        """Every unit that could still be bought, in the order (case, index): those with an unknown voxel.
+
+        Three planes are offered once for each case that has no label at all, and are placed later.
+        """
+        return [unit for case in self.cases for unit in self._units(case)]
+
+    def _units(self, case: Case) -> Sequence[Unit]:
+        label = self.drawn(case.id)
+        if self.unit == "planes":
+            return [] if label is not None or case.geometry.ndim != 3 else [Unit(case.id, "planes")]
+        if self.unit == "image" or case.geometry.ndim == 2:
+            return [] if label is not None and label.is_dense else [Unit(case.id, "image")]
+        if self.unit != "slice":
+            raise DataError("patches are proposed by the strategy itself; a view lists images, slices or planes")
+        n = case.geometry.shape[self.axis]
+        if label is None:
+            free = np.ones(n, bool)
+        else:
+            other = tuple(d for d in range(3) if d != self.axis)
+            free = (~label.known).any(axis=other)
+        return [Unit(case.id, "slice", self.axis, (int(k),)) for k in np.flatnonzero(free)]

@@ -1,0 +1,49 @@
+"""Every error a user can cause. The command line shows the message in one line and exits with code 2."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class FrugalsegError(ValueError):
+    """Something the user gave is wrong; the message says what, where, and what to do."""
+
+
+class DataError(FrugalsegError):
+    """A file or folder cannot be used as it is."""
+
+
+class GeometryMismatch(DataError):
+    """An image and its label do not share shape, spacing or orientation."""
+
+
+class LabelValueError(DataError):
+    """A label holds values that its classes do not explain."""
+
+
+class SettingsError(FrugalsegError):
+    """A settings file or option has an unknown key or a value out of range."""
+
+
+class BudgetExceeded(FrugalsegError):
+    """An act of annotation would cost more than what is left."""
+
+
+class WeightsMissing(FrugalsegError):
+    """A model's weights are not on this machine."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint `` (did you mean 'x'?)`` for a misspelt name, or an empty string."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def lookup(registry: Mapping[str, T], name: str, what: str) -> T:
+    """The registry's entry of that name; raises `SettingsError` that lists the names otherwise."""
+    if name not in registry:
+        names = ", ".join(sorted(registry))
+        raise SettingsError(f"unknown {what} '{name}'{nearest(name, registry)}; there are: {names}")
+    return registry[name]

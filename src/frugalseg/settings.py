@@ -1,0 +1,74 @@
+"""Settings are frozen pydantic models: unknown keys are errors that name the nearest key."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from frugalseg.errors import SettingsError, nearest
+
+S = TypeVar("S", bound="Settings")
+
+
+class Settings(BaseModel):
+    """Base of every settings model: frozen, no unknown keys, defaults checked too."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+def parse(model: type[S], data: Mapping[str, Any], *, where: str) -> S:
+    """The validated settings; raises `SettingsError` with one sentence a problem. `where` names the source."""
+    try:
+        return model.model_validate(dict(data))
+    except ValidationError as error:
+        raise SettingsError("; ".join(_sentence(model, e, where) for e in error.errors())) from None
+
+
+def _sentence(model: type[BaseModel], error: Any, where: str) -> str:
+    path = [str(p) for p in error["loc"]]
+    key = ".".join(path)
+    if error["type"] == "extra_forbidden":
+        return f"{where}: unknown key '{key}'{nearest(path[-1], _keys(model, path[:-1]))}"
+    return f"{where}: '{key}' = {error['input']!r}: {error['msg']}"
+
+
+def _keys(model: type[BaseModel], path: list[str]) -> list[str]:
+    for part in path:
+        field = model.model_fields.get(part)
+        inner = field.annotation if field else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        model = inner
+    return list(model.model_fields)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; raises `SettingsError` when it is absent, broken or not a mapping."""
+    if not path.is_file():
+        raise SettingsError(f"{path}: there is no such settings file")
+    try:
+        data = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(data, dict):
+        raise SettingsError(f"{path}: must hold 'key: value' lines, but holds {type(data).__name__}")
+    return data
+
+
+def override(data: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+    """The data with ``a.b=value`` assignments applied; values are read as YAML (500, true, [1, 2], text)."""
+    result = dict(data)
+    for text in assignments:
+        key, sign, value = text.partition("=")
+        if not sign or not key:
+            raise SettingsError(f"--set {text}: write KEY=VALUE, for example --set train.steps=500")
+        *parents, last = key.split(".")
+        node = result
+        for parent in parents:
+            child = node.get(parent)
+            node[parent] = dict(child) if isinstance(child, Mapping) else {}
+            node = node[parent]
+        node[last] = yaml.safe_load(value)
+    return result

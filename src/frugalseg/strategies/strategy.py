@@ -1,0 +1,16 @@
+"""What a strategy is."""
+
+from typing import Protocol
+
+import numpy as np
+
+from frugalseg.data.pool import PoolView
+from frugalseg.data.unit import Unit
+
+
+class Strategy(Protocol):
+    """A rule that says which unlabelled units to label next."""
+
+    def rank(self, view: PoolView, budget: int, rng: np.random.Generator) -> list[Unit]:
+        """At most `budget` different units, the most wanted first; fewer only when the pool has fewer."""
+        ...
