@@ -35,6 +35,10 @@ class WeightsMissing(FrugalsegError):
     """A model's weights are not on this machine."""
 
 
+class TrainingDiverged(RuntimeError):
+    """A loss or a gradient is not finite any more. Not the fault of one input, so not a `FrugalsegError`."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint `` (did you mean 'x'?)`` for a misspelt name, or an empty string."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)

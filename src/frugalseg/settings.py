@@ -57,18 +57,26 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return data
 
 
-def override(data: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
-    """The data with ``a.b=value`` assignments applied; values are read as YAML (500, true, [1, 2], text)."""
+def override(data: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of nested data with changes applied; a key ``a.b`` reaches into the mapping ``a``."""
     result = dict(data)
-    for text in assignments:
-        key, sign, value = text.partition("=")
-        if not sign or not key:
-            raise SettingsError(f"--set {text}: write KEY=VALUE, for example --set train.steps=500")
+    for key, value in changes.items():
         *parents, last = key.split(".")
         node = result
         for parent in parents:
             child = node.get(parent)
             node[parent] = dict(child) if isinstance(child, Mapping) else {}
             node = node[parent]
-        node[last] = yaml.safe_load(value)
+        node[last] = value
     return result
+
+
+def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
+    """``["train.fit.steps=500"]`` as changes for `override`; values are read as YAML (500, true, [1, 2], text)."""
+    changes = {}
+    for text in assignments:
+        key, sign, value = text.partition("=")
+        if not sign or not key:
+            raise SettingsError(f"--set {text}: write KEY=VALUE, for example --set train.fit.steps=500")
+        changes[key] = yaml.safe_load(value)
+    return changes

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
+from frugalseg.errors import SettingsError
 from frugalseg.seeds import derive
 
 
@@ -27,6 +28,33 @@ class Batch:
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
         return replace(self, image=self.image.to(device), label=self.label.to(device))
+
+    def channels_last(self) -> "Batch":
+        """The same batch with the image's channels innermost in memory, which some networks are faster with."""
+        layout = torch.channels_last if self.image.ndim == 4 else torch.channels_last_3d
+        return replace(self, image=self.image.contiguous(memory_format=layout))
+
+    def part(self, rank: int, world: int) -> "Batch":
+        """The share of process `rank` of `world`: as much of the labelled samples and of the rest as any other's.
+
+        Raises `SettingsError` when either number is not divisible by `world`.
+        """
+        n_rest = len(self.cases) - self.n_labelled
+        if self.n_labelled % world or n_rest % world:
+            raise SettingsError(
+                f"a step has {self.n_labelled} labelled and {n_rest} unlabelled patches, which cannot be shared "
+                f"equally by {world} processes: make both numbers multiples of {world}, or use another 'devices'"
+            )
+        labelled, rest = self.n_labelled // world, n_rest // world
+        mine = [*range(rank * labelled, (rank + 1) * labelled)]
+        mine += range(self.n_labelled + rank * rest, self.n_labelled + (rank + 1) * rest)
+        return Batch(
+            image=self.image[mine],
+            label=self.label[mine],
+            n_labelled=labelled,
+            cases=tuple(self.cases[i] for i in mine),
+            seeds=tuple(self.seeds[i] for i in mine),
+        )
 
     def generators(self, purpose: str) -> list[torch.Generator]:
         """One seeded CPU generator a sample for this purpose."""

@@ -126,7 +126,8 @@ class Pool:
 
     def labelled(self, rater: str | None = None) -> list[str]:
         """The ids of the cases on which something was drawn."""
-        return [c.id for c in self.cases if (rater in (r := self.labels.raters(c.id)) if rater else r)]
+        drawn_by = {c.id: self.labels.raters(c.id) for c in self.cases}
+        return [case for case, raters in drawn_by.items() if (raters if rater is None else rater in raters)]
 
 
 Predict = Callable[[str], np.ndarray]

@@ -1,0 +1,156 @@
+"""A whole campaign on labelled data: every arm, every seed, from the first unit to the last round.
+
+Each (arm, seed) is a workspace of its own in OUT/ARM/seed-N, so that a stopped campaign goes on where it was. The
+same command may be started several times on the same OUT (one for each GPU, say): each takes an (arm, seed) that no
+other holds.
+"""
+
+import fcntl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from frugalseg.annotator import Oracle
+from frugalseg.campaign.rounds import TrainingRound, choose, draw
+from frugalseg.campaign.settings import CampaignSettings, Purchase
+from frugalseg.data.pool import Pool
+from frugalseg.data.spec import open_data, parse_data_spec
+from frugalseg.data.splits import Split, check_split, read_split, split_cases
+from frugalseg.data.unit import Unit
+from frugalseg.errors import SettingsError
+from frugalseg.evaluation import evaluate
+from frugalseg.files import write_json
+from frugalseg.learn.engine import Hardware, Step
+from frugalseg.settings import parse
+from frugalseg.specialist.plan import Plan, make_plan
+from frugalseg.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a simulation stands: the arm, seed and round, what it does now, and how much of that is done."""
+
+    arm: str
+    seed: int
+    round: int
+    stage: str
+    done: int = 0
+    total: int | None = None
+    step: Step | None = None
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A campaign with its data opened once: the hidden truth is read by the oracle and the evaluation only."""
+
+    settings: CampaignSettings
+    out: Path
+    hardware: Hardware
+    pool: Pool
+    split: Split
+    plan: Plan
+
+    @classmethod
+    def open(cls, settings: CampaignSettings, out: Path, hardware: Hardware) -> "Simulation":
+        """Opens the data, divides it and makes the plan."""
+        data = open_data(parse_data_spec(settings.data), labels_are="truth")
+        pool = Pool(data.cases, data.classes, truth=data.truth)  # a simulation begins with nothing drawn
+        split = _split(pool, settings)
+        proposed = make_plan(pool.subset(split.train))
+        plan = parse(Plan, {**proposed.model_dump(mode="json"), **settings.plan}, where="plan")
+        return cls(settings, out, hardware, pool, split, plan)
+
+    def run(self, arms: tuple[str, ...] = ()) -> Iterator[Progress]:
+        """Goes through all seeds of the arms (all of them by default) that are not finished and not held elsewhere."""
+        for seed in self.settings.seeds:
+            for arm in arms or tuple(self.settings.arms):
+                folder = self.folder(arm, seed)
+                with _held(folder) as mine:
+                    if mine and not (folder / "finished.json").exists():
+                        yield from self._run_arm(arm, seed)
+
+    def folder(self, arm: str, seed: int) -> Path:
+        """Where the workspace of an (arm, seed) lies."""
+        return self.out / arm / f"seed-{seed}"
+
+    def finished(self) -> list[tuple[str, int]]:
+        """Every (arm, seed) that has ended."""
+        pairs = [(arm, seed) for arm in self.settings.arms for seed in self.settings.seeds]
+        return [(arm, seed) for arm, seed in pairs if (self.folder(arm, seed) / "finished.json").exists()]
+
+    def workspace(self, arm: str, seed: int) -> Workspace:
+        """The workspace of an (arm, seed); made when it is not there yet. Raises `SettingsError` for changed settings."""
+        folder = self.folder(arm, seed) / "workspace"
+        settings = self.settings.arm(arm).model_dump(mode="json", exclude={"seeds", "arms", "compare", "name"})
+        if not folder.exists():
+            return Workspace.create(folder, self.pool, data=self.settings.data, split=self.split, settings=settings)
+        workspace = Workspace.open(folder, pool=self.pool)
+        if dict(workspace.settings) != settings:
+            keys = sorted(k for k in settings if workspace.settings.get(k) != settings[k])
+            raise SettingsError(
+                f"{folder} was made with other settings of {', '.join(keys)}; choose another -o, or remove that folder"
+            )
+        return workspace
+
+    def _run_arm(self, arm: str, seed: int) -> Iterator[Progress]:
+        settings, workspace = self.settings.arm(arm), self.workspace(arm, seed)
+        closed = sum(r.is_closed for r in workspace.rounds())
+        for number in range(closed, settings.rounds + 1):
+            yield from self._run_round(workspace, settings, Progress(arm, seed, number, "choosing"))
+        write_json(self.folder(arm, seed) / "finished.json", {"rounds": settings.rounds + 1})
+
+    def _run_round(self, workspace: Workspace, settings: CampaignSettings, at: Progress) -> Iterator[Progress]:
+        yield at
+        units = self._choose(workspace, settings, at)
+        oracle = Oracle(self.pool.truth, settings.oracle, seed=at.seed)
+        for n, _ in enumerate(draw(workspace, oracle, units), 1):
+            yield Progress(at.arm, at.seed, at.round, "drawing", n, len(units))
+        training = TrainingRound.begin(
+            workspace,
+            settings.train,
+            plan=self.plan,
+            seed=at.seed,
+            hardware=self.hardware,
+            cache=self.out / "cache",
+        )
+        start = time.monotonic()
+        for step in training.training.steps():
+            yield Progress(at.arm, at.seed, at.round, "training", step.index + 1, settings.train.fit.steps, step)
+        seconds = time.monotonic() - start
+        scores = []
+        for score in evaluate(training.training.model, workspace.pool, self.split.test):
+            scores.append(score)
+            yield Progress(at.arm, at.seed, at.round, "measuring", len(scores), len(self.split.test))
+        training.finish(scores, seconds=seconds)
+        workspace.close_round(at.round)
+
+    def _choose(self, workspace: Workspace, settings: CampaignSettings, at: Progress) -> list[Unit]:
+        if settings.labels == "bought":
+            return choose(workspace, settings.purchase(at.round), seed=at.seed)
+        everything = Purchase(strategy="random", units=len(self.split.train), unit="image")
+        return choose(workspace, everything, seed=at.seed)
+
+
+def _split(pool: Pool, settings: CampaignSettings) -> Split:
+    chosen = settings.split
+    if chosen.file is None:
+        split = split_cases(pool.cases, seed=chosen.seed, validation=chosen.validation, test=chosen.test)
+    else:
+        split = read_split(chosen.file)
+    check_split(split, pool.cases)
+    return split
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[bool]:
+    """True while this process holds the (arm, seed); the lock ends with the process, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True

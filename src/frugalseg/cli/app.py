@@ -1,0 +1,186 @@
+"""The commands and their options. A command opens what it needs, calls the library, and says what came out."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from frugalseg.cli.show import console
+
+app = typer.Typer(
+    name="frugalseg",
+    help="Good segmentation models from very few annotations.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Folder = Annotated[Path, typer.Argument(help="A workspace: the folder that `frugalseg init` made.")]
+Changes = Annotated[list[str] | None, typer.Option("--set", help="Changes a setting: KEY=VALUE. May be repeated.")]
+Seed = Annotated[int, typer.Option(help="Same seed, same machine: same result.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or gpu.")]
+Devices = Annotated[int, typer.Option(help="Number of processes that train together, one for each device.")]
+Threads = Annotated[int | None, typer.Option(help="CPU threads of each process; all cores by default.")]
+
+
+def _example(text: str) -> dict[str, Any]:
+    return {"epilog": f"Example: `{text}`"}
+
+
+@app.command(**_example("frugalseg demo -o demo"))
+def demo(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Where the report and the pictures go.")] = Path("demo"),
+) -> None:
+    """The whole loop on built-in data in minutes: no weights, no download."""
+    from frugalseg.cli.simulation import run_demo
+
+    run_demo(out)
+
+
+@app.command(**_example("frugalseg run examples/hippocampus.yaml -o runs/hippocampus"))
+def run(
+    config: Annotated[Path, typer.Argument(help="The campaign's YAML file.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Where everything goes; a stopped run goes on there.")],
+    only: Annotated[str, typer.Option(help="These arms only: ARM,ARM,...")] = "",
+    changes: Changes = None,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Simulates a campaign on labelled data over several seeds, with its arms side by side.
+
+    Start the same command again to go on, or several times at once to share the work.
+    """
+    from frugalseg.cli.simulation import run_campaign
+
+    run_campaign(config, out, only=only, changes=changes or [], device=device, threads=threads)
+
+
+@app.command(**_example("frugalseg init work --images scans/ --labels masks/"))
+def init(
+    folder: Annotated[Path, typer.Argument(help="The workspace to make.")],
+    images: Annotated[Path | None, typer.Option(help="A folder of images or volumes.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Labels drawn so far, named like the images.")] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="Complete labels that only an oracle and an evaluation may read.")
+    ] = None,
+    data: Annotated[str, typer.Option(help="Any layout instead: LAYOUT=DIR,option=value")] = "",
+    test: Annotated[float, typer.Option(help="Cases kept for testing: a fraction below 1, or a count.")] = 0.0,
+    on_error: Annotated[str, typer.Option(help="What a bad case does: stop or skip.")] = "stop",
+    seed: Seed = 0,
+) -> None:
+    """Makes a workspace: scans the data, checks it, and prints what it understood."""
+    from frugalseg.cli import verbs
+
+    source = verbs.Source(images, labels, truth, data)
+    verbs.init(folder, source, test=test, on_error=on_error, seed=seed)
+
+
+@app.command(**_example("frugalseg select work --strategy round-robin --units 8 --unit planes"))
+def select(
+    folder: Folder,
+    strategy: Annotated[str, typer.Option(help="Which rule ranks the units.")] = "random",
+    units: Annotated[int, typer.Option(help="How many units to buy in this round.")] = 4,
+    unit: Annotated[str, typer.Option(help="What one act of annotation buys: image, slice or planes.")] = "planes",
+    axis: Annotated[int, typer.Option(help="Array axis that slices lie across.")] = 0,
+    placement: Annotated[str, typer.Option(help="Where three planes go.")] = "middle-third",
+    seed: Seed = 0,
+) -> None:
+    """Chooses what to label next, and opens a round with it."""
+    from frugalseg.cli import verbs
+
+    wanted = {"strategy": strategy, "units": units, "unit": unit, "axis": axis, "placement": placement}
+    verbs.select(folder, wanted, seed=seed)
+
+
+@app.command(**_example("frugalseg annotate work --by oracle --set style=scribbles"))
+def annotate(
+    folder: Folder,
+    by: Annotated[str, typer.Option(help="Who draws: `oracle` draws from the complete labels.")] = "oracle",
+    changes: Changes = None,
+    seed: Seed = 0,
+) -> None:
+    """Has the chosen units drawn; each is kept before the next begins."""
+    from frugalseg.cli import verbs
+
+    verbs.annotate(folder, by, changes=changes or [], seed=seed)
+
+
+@app.command(**_example("frugalseg train work --method mean-teacher --set fit.steps=500"))
+def train(
+    folder: Folder,
+    method: Annotated[str, typer.Option(help="How the specialist learns.")] = "mean-teacher",
+    changes: Changes = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    devices: Devices = 1,
+    threads: Threads = None,
+) -> None:
+    """Trains a specialist on what was drawn so far; the same command goes on where a stopped one was."""
+    from frugalseg.cli import verbs
+
+    hardware = {"device": device, "devices": devices, "threads": threads}
+    verbs.train(folder, {"method": method}, changes=changes or [], seed=seed, hardware=hardware)
+
+
+@app.command(**_example("frugalseg predict work scan.nii.gz -o masks/ --overlay"))
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model file, or a workspace (its latest model).")],
+    images: Annotated[list[Path], typer.Argument(help="Images, volumes, DICOM folders, or folders of images.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the masks.")] = Path("predictions"),
+    overlay: Annotated[bool, typer.Option(help="Also writes a picture of each mask over its image.")] = False,
+    on_error: Annotated[str, typer.Option(help="What a bad image does: stop or skip.")] = "stop",
+) -> None:
+    """Writes a mask for each image, in the image's own geometry and format."""
+    from frugalseg.cli import verbs
+
+    verbs.predict(model, images, out, overlay=overlay, on_error=on_error)
+
+
+@app.command(**_example("frugalseg evaluate work --data folder=testset"))
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="A model file, a workspace, or a folder of masks.")],
+    data: Annotated[str, typer.Option(help="Labelled data: LAYOUT=DIR,option=value; a workspace has its own.")] = "",
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Writes the scores to this JSON file.")] = None,
+) -> None:
+    """Measures a model, or masks, against complete labels."""
+    from frugalseg.cli import verbs
+
+    verbs.evaluate(model, data, out)
+
+
+@app.command(**_example("frugalseg report runs/hippocampus"))
+def report(
+    folder: Annotated[Path, typer.Argument(help="A workspace, or the folder of a `frugalseg run`.")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="The HTML file; FOLDER/report.html.")] = None,
+) -> None:
+    """Writes one HTML page that needs no server: curves, table, pictures, what was chosen, settings, hashes."""
+    from frugalseg.cli import verbs
+
+    verbs.report(folder, out or folder / "report.html")
+
+
+@app.command(**_example("frugalseg export work nnunet/ --to nnunet"))
+def export(
+    folder: Folder,
+    out: Annotated[Path, typer.Argument(help="The folder, or for coco the JSON file, to write.")],
+    to: Annotated[str, typer.Option(help="nnunet (with an ignore label where nobody looked) or coco.")] = "nnunet",
+    rater: Annotated[str | None, typer.Option(help="Whose labels, when several have drawn.")] = None,
+) -> None:
+    """Writes what was drawn for other programs."""
+    from frugalseg.cli import verbs
+
+    verbs.export(folder, out, to=to, rater=rater)
+
+
+@app.command(**_example("frugalseg doctor"))
+def doctor() -> None:
+    """Says what this machine can do and what is broken; exit code 1 when something stands in the way."""
+    from frugalseg.cli.doctor import examine
+
+    checks = examine()
+    for check in checks:
+        mark = "[green]ok[/]" if check.ok else "[red]!![/]"
+        console.print(f"{mark} {check.name}: {check.found}", soft_wrap=True)
+    if not all(check.ok for check in checks):
+        raise typer.Exit(1)

@@ -1,0 +1,43 @@
+"""Measuring a model, or a folder of masks, against complete labels."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from frugalseg.data.label import SemanticLabel
+from frugalseg.data.pool import Pool
+from frugalseg.errors import DataError
+from frugalseg.metrics.semantic import semantic_scores
+from frugalseg.specialist.model import Model
+
+
+@dataclass(frozen=True)
+class CaseScore:
+    """The metrics of one case by name, as `frugalseg.metrics` defines them."""
+
+    case: str
+    scores: dict[str, float]
+
+
+def evaluate(
+    model: Model, pool: Pool, cases: Iterable[str] | None = None, *, rater: str | None = None
+) -> Iterator[CaseScore]:
+    """Predicts and scores each case that has a complete label (all of them, or the ids given), one record a case."""
+    for case in cases if cases is not None else [c.id for c in pool.cases if c.id in pool.truth]:
+        yield score_case(pool, case, model.predict(pool[case]).label, rater=rater)
+
+
+def score_case(pool: Pool, case: str, prediction: SemanticLabel, *, rater: str | None = None) -> CaseScore:
+    """The metrics of one prediction against the complete label, in the case's own geometry."""
+    truth = pool.truth.semantic(case, rater)
+    if truth.classes != prediction.classes:
+        raise DataError(f"{case}: the model knows the classes {prediction.classes}, its label has {truth.classes}")
+    return CaseScore(case, semantic_scores(prediction, truth, spacing=pool[case].geometry.spacing))
+
+
+def mean_scores(scores: Sequence[CaseScore]) -> dict[str, float]:
+    """The mean of each metric over the cases; raises `DataError` for no case."""
+    if not scores:
+        raise DataError("no case was measured: give complete labels for some of them")
+    return {name: float(np.mean([s.scores[name] for s in scores])) for name in scores[0].scores}

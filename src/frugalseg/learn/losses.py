@@ -1,0 +1,69 @@
+"""Losses that know where nobody has looked.
+
+All of them are ratios of two sums over the whole batch *of all processes* (`processes.total`), so a batch that is
+divided among processes, with very different numbers of known voxels in each, gives the loss and the gradient of one
+process. Unknown voxels get a gradient of exactly zero.
+"""
+
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor, nn
+
+from frugalseg.data.label import UNKNOWN
+from frugalseg.learn.processes import total
+
+
+def masked_cross_entropy(logits: Float[Tensor, "B C *space"], labels: UInt8[Tensor, "B *space"]) -> Float[Tensor, ""]:
+    """Cross-entropy, mean over the labelled voxels of all processes; 0 with zero gradient when there is none."""
+    summed = nn.functional.cross_entropy(logits, labels.long(), ignore_index=UNKNOWN, reduction="sum")
+    return total(summed) / total((labels != UNKNOWN).sum()).clamp(min=1)
+
+
+def masked_dice(logits: Float[Tensor, "B C *space"], labels: UInt8[Tensor, "B *space"]) -> Float[Tensor, ""]:
+    """Soft Dice loss over the labelled voxels, in [0, 1]; 0 with zero gradient when no foreground is labelled.
+
+    1 - 2 sum(p y) / (sum(p^2) + sum(y^2)), the squared form of V-Net (Milletari et al. 2016). The sums run over the
+    batch and all processes: three planes of one patch are too little for a Dice of their own. It is averaged over
+    the foreground classes that occur among the labelled voxels. A class that does not occur there would add the
+    constant 1 whatever the prediction; that it must not be predicted there is left to the cross-entropy.
+    """
+    p = logits.float().softmax(1)
+    y = _one_hot(labels, logits.shape[1])
+    known = (labels != UNKNOWN)[:, None]
+    overlap = total(_per_class(p * y))  # C
+    sizes = total(_per_class(p.square() * known) + _per_class(y))  # C; y^2 = y
+    present = total(_per_class(y)) > 0
+    present[0] = False  # background
+    dice = 2 * overlap / sizes.clamp(min=1e-5)
+    return ((1 - dice) * present).sum() / present.sum().clamp(min=1)
+
+
+def labelled_terms(
+    logits: Float[Tensor, "B C *space"], labels: UInt8[Tensor, "B *space"], dice: float
+) -> dict[str, Tensor]:
+    """The two terms ``ce`` and ``dice`` of what somebody drew, weighted 1 - `dice` and `dice`."""
+    return {"ce": (1 - dice) * masked_cross_entropy(logits, labels), "dice": dice * masked_dice(logits, labels)}
+
+
+def mse(
+    p: Float[Tensor, "B C *space"], q: Float[Tensor, "B C *space"], mask: Bool[Tensor, "B *space"] | None = None
+) -> Float[Tensor, ""]:
+    """Squared difference of two probability maps, mean over classes and over the voxels of the mask (all without one).
+
+    0 with zero gradient when the mask is empty everywhere.
+    """
+    error = (p - q).square().mean(1)  # B *space
+    if mask is None:
+        return total(error.sum()) / total(error.new_tensor(error.numel()))
+    return total((error * mask).sum()) / total(mask.sum()).clamp(min=1)
+
+
+def _one_hot(labels: UInt8[Tensor, "B *space"], classes: int) -> Bool[Tensor, "B C *space"]:
+    """True where a voxel is labelled with the class; false for every class where it is unknown."""
+    numbers = torch.arange(classes, dtype=labels.dtype, device=labels.device).view(1, -1, *[1] * (labels.ndim - 1))
+    return labels[:, None] == numbers
+
+
+def _per_class(x: Tensor) -> Float[Tensor, " C"]:
+    """Sums over the batch and space."""
+    return x.sum(dim=(0, *range(2, x.ndim))).float()

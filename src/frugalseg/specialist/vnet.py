@@ -1,0 +1,75 @@
+"""The V-Net variant with which the left-atrium (LA) family of methods is compared: UA-MT, DTC, MC-Net, GM-ABS and others.
+
+Source: Milletari et al. 2016, in the form of `networks/vnet.py` of those repositories: skips are added, no residual
+connection inside a stage, batch norm, channel dropout at the deepest stage and before the head. 9,448,866 parameters
+in 3D at width 16 with one channel and two classes.
+"""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from frugalseg.specialist.architecture import CONV, DROPOUT, UP, Architecture
+
+CONVOLUTIONS = (1, 2, 3, 3, 3)
+"""In each stage from the finest to the deepest; the way up mirrors it."""
+
+DIVISOR = 16
+"""Four halvings: images are padded with zeros at the far ends to a multiple of it, and the result is cropped back."""
+
+
+class VNet(nn.Module):
+    """Logits of the image's size. Its five levels halve every axis; `strides` and `kernels` have no other form.
+
+    The features are what leaves the last stage, after its dropout, and are not negative. In training the batch norm
+    sees the padding, so patches should be multiples of 16.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        a, n, w = architecture, architecture.ndim, architecture.widths
+        if len(w) != len(CONVOLUTIONS):
+            raise ValueError(f"a V-Net has {len(CONVOLUTIONS)} widths, not {len(w)}: {w}")
+        into = (a.channels, *w[1:])
+        self.encoder = nn.ModuleList(_stage(n, i, o, k) for i, o, k in zip(into, w, CONVOLUTIONS, strict=True))
+        self.down = nn.ModuleList(_normed(CONV[n](i, o, 2, 2)) for i, o in zip(w[:-1], w[1:], strict=True))
+        deeper = range(len(w) - 1, 0, -1)
+        self.up = nn.ModuleList(_normed(UP[n](w[i], w[i - 1], 2, 2)) for i in deeper)
+        self.decoder = nn.ModuleList(_stage(n, w[i - 1], w[i - 1], CONVOLUTIONS[i - 1]) for i in deeper)
+        self.dropout = DROPOUT[n](a.dropout)
+        self.head = CONV[n](w[0], a.n_classes, 1)
+
+    def forward(self, x: Float[Tensor, "B K *space"]) -> Float[Tensor, "B C *space"]:
+        """Logits (B, C, *space)."""
+        return self.forward_features(x)[0]
+
+    def forward_features(
+        self, x: Float[Tensor, "B K *space"]
+    ) -> tuple[Float[Tensor, "B C *space"], Float[Tensor, "B F *space"]]:
+        """Logits and the full-resolution features of which the head makes them (the prototype features of GM-ABS)."""
+        inside = (..., *(slice(n) for n in x.shape[2:]))
+        x, skips = self.encoder[0](_padded(x)), []
+        for down, stage in zip(self.down, self.encoder[1:], strict=True):
+            skips.append(x)
+            x = stage(down(x))
+        x = self.dropout(x)
+        for up, stage in zip(self.up, self.decoder, strict=True):
+            x = stage(up(x) + skips.pop())
+        features = self.dropout(x)[inside]
+        return self.head(features), features
+
+
+def _stage(ndim: int, n_in: int, n_out: int, convolutions: int) -> nn.Sequential:
+    widths = (n_in, *[n_out] * convolutions)
+    layers = [_normed(CONV[ndim](i, o, 3, padding=1)) for i, o in zip(widths[:-1], widths[1:], strict=True)]
+    return nn.Sequential(*layers)
+
+
+def _normed(conv: nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d) -> nn.Sequential:
+    norm = nn.BatchNorm3d if isinstance(conv, nn.Conv3d | nn.ConvTranspose3d) else nn.BatchNorm2d
+    return nn.Sequential(conv, norm(conv.out_channels), nn.ReLU(inplace=True))
+
+
+def _padded(x: Tensor) -> Tensor:
+    missing = [-n % DIVISOR for n in x.shape[2:]]
+    return F.pad(x, [p for m in reversed(missing) for p in (0, m)]) if any(missing) else x

@@ -1,0 +1,129 @@
+"""Training a specialist on a pool: plan, prepared cases, sampling, method and engine put together."""
+
+import itertools
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from torch import nn
+
+from frugalseg.data.augment import AugmentSettings, augment
+from frugalseg.data.batch import Batch
+from frugalseg.data.pool import Pool
+from frugalseg.data.sampling import SamplingSettings, TwoStream
+from frugalseg.errors import DataError, SettingsError, lookup
+from frugalseg.learn.engine import FitSettings, Hardware, Step, fit
+from frugalseg.methods import METHODS, build_method
+from frugalseg.seeds import derive
+from frugalseg.settings import Settings
+from frugalseg.specialist.model import Model
+from frugalseg.specialist.plan import Plan, build_network, make_plan
+from frugalseg.specialist.prepare import PreparedCases
+
+
+class TrainSettings(Settings):
+    """How a specialist learns. `options` are the settings of the method itself."""
+
+    method: str = "mean-teacher"
+    options: dict[str, Any] = Field(default_factory=dict)
+    labelled: int = Field(2, ge=1)  # patches a step from cases somebody has drawn on
+    unlabelled: int = Field(2, ge=0)  # patches a step from the others; supervised methods take none
+    known_fraction: float = Field(0.7, ge=0, le=1)  # labelled patches centred on a known voxel, classes in turn; ours
+    augment: AugmentSettings = AugmentSettings()
+    fit: FitSettings = FitSettings()
+
+
+@dataclass
+class Training:
+    """One training run in its own folder: go through `steps()`, then take `model`.
+
+    A folder that holds a checkpoint of the same settings is continued. `rater` names whose labels teach (it may be
+    left out when each case has one rater). `cache` keeps the prepared cases and may be shared between runs.
+    """
+
+    pool: Pool
+    plan: Plan
+    settings: TrainSettings
+    folder: Path
+    seed: int = 0
+    rater: str | None = None
+    hardware: Hardware = field(default_factory=Hardware)
+    cache: Path | None = None
+    _predictor: nn.Module | None = None
+
+    def steps(self) -> Iterator[Step]:
+        """Trains; yields one record a step. Raises `DataError` when nobody has drawn anything."""
+        entry = lookup(METHODS, self.settings.method, "method")
+        labelled = self.pool.labelled(self.rater)
+        if not labelled:
+            raise DataError("nobody has drawn anything yet: annotate some units before training")
+        rest = [c.id for c in self.pool.cases if c.id not in set(labelled)] if entry.uses_unlabelled else []
+        stream = self._stream(labelled, rest)
+        method = build_method(self.settings.method, self._make_network(), self.settings.options)
+
+        def batches(step: int) -> Batch:
+            return augment(stream.batch(step), self.settings.augment)
+
+        yield from fit(
+            method, batches, self.settings.fit, folder=self.folder, hardware=self.hardware, seed=self.seed
+        )
+        self._predictor = method.predictor
+
+    @property
+    def model(self) -> Model:
+        """The trained specialist; raises `RuntimeError` before the end of `steps()`."""
+        if self._predictor is None:
+            raise RuntimeError("the training has not ended: go through steps() first")
+        info = {"method": self.settings.method, "steps": str(self.settings.fit.steps), "seed": str(self.seed)}
+        return Model(self.plan, self._predictor, info)
+
+    def _stream(self, labelled: list[str], rest: list[str]) -> TwoStream:
+        prepared = PreparedCases(self.pool, self.plan, self.cache or self.folder / "prepared", rater=self.rater)
+        sampling = SamplingSettings(
+            patch=self.plan.patch,
+            n_labelled=self.settings.labelled,
+            n_unlabelled=self.settings.unlabelled if rest else 0,
+            known_fraction=self.settings.known_fraction,
+        )
+        return TwoStream(labelled, rest, prepared.load, sampling, seed=self.seed, axis=self.plan.axis)
+
+    def _make_network(self) -> Any:
+        numbers = itertools.count()
+        return lambda: build_network(self.plan, seed=derive(self.seed, "network", next(numbers)))
+
+
+def train(
+    pool: Pool,
+    method: str = "mean-teacher",
+    *,
+    plan: Plan | None = None,
+    settings: Mapping[str, Any] | TrainSettings | None = None,
+    folder: str | Path | None = None,
+    seed: int = 0,
+    rater: str | None = None,
+) -> Model:
+    """Trains a specialist on what was drawn in the pool, and on everything else unlabelled.
+
+    `settings` are `TrainSettings` or a mapping of changes to them. With a `folder` the run leaves its checkpoint and
+    log there and goes on where it was; without one it leaves nothing. Raises `DataError` when nothing was drawn.
+    """
+    chosen = _settings(method, settings)
+    plan = plan or make_plan(pool)
+    with tempfile.TemporaryDirectory(prefix="frugalseg-") as scratch:
+        run = Training(pool, plan, chosen, Path(folder or scratch), seed=seed, rater=rater)
+        for _ in run.steps():
+            pass
+        return run.model
+
+
+def _settings(method: str, given: Mapping[str, Any] | TrainSettings | None) -> TrainSettings:
+    from frugalseg.settings import override, parse
+
+    if isinstance(given, TrainSettings):
+        if given.method != method:
+            raise SettingsError(f"method '{method}' was asked for but the settings say '{given.method}'")
+        return given
+    return parse(TrainSettings, override({"method": method}, given or {}), where="train settings")
