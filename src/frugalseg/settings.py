@@ -31,7 +31,8 @@ def _sentence(model: type[BaseModel], error: Any, where: str) -> str:
     key = ".".join(path)
     if error["type"] == "extra_forbidden":
         return f"{where}: unknown key '{key}'{nearest(path[-1], _keys(model, path[:-1]))}"
-    return f"{where}: '{key}' = {error['input']!r}: {error['msg']}"
+    said = error["msg"].removeprefix("Value error, ")
+    return f"{where}: '{key}' = {error['input']!r}: {said}" if key else f"{where}: {said}"
 
 
 def _keys(model: type[BaseModel], path: list[str]) -> list[str]:

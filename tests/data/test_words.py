@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from frugalseg.data.geometry import Geometry
 from frugalseg.data.image import Image
 from frugalseg.data.label import UNKNOWN, InstanceLabel, SemanticLabel
 from frugalseg.data.unit import Unit
 from frugalseg.errors import DataError, LabelValueError
-from hypothesis import given
-from hypothesis import strategies as st
 
 CLASSES = ("background", "liver", "tumour")
 

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import torch
-from tiny_world import network_maker, world
 from torch import nn
 
 from frugalseg.learn.engine import FitSettings, Hardware, fit
 from frugalseg.learn.processes import is_first
 from frugalseg.methods import build_method
+from tiny_world import network_maker, world
 
 
 def train(name: str, folder: Path, devices: int) -> dict[str, torch.Tensor]:

@@ -5,6 +5,7 @@ Every run is a fork of this process, so torch is imported once. The folder gets 
 """
 
 import io
+import itertools
 import os
 import signal
 import sys
@@ -12,12 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lightning_fabric  # noqa: F401  (before the forks: once instead of in each)
 import torch
-from tiny_world import network_maker, world
 
+from frugalseg.data.batch import Batch
 from frugalseg.learn.engine import FitSettings, Hardware, fit
 from frugalseg.methods import build_method
 from frugalseg.seeds import stream
+from tiny_world import network_maker, world
 
 STEPS = 24
 SETTINGS = FitSettings(steps=STEPS, lr=0.01, checkpoint_every=4, channels_last=True, tensorboard=False)
@@ -27,25 +30,25 @@ def kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def train(folder: Path, *, in_batch: int = -1, after_step: int = -1) -> None:
-    """Trains to the end, or until it kills itself: in the other thread, or between two steps."""
-    batch = world()
+def train(folder: Path, *, batches_made: int = -1, steps_done: int = -1) -> None:
+    """Trains to the end, or kills itself when it has made so many batches (in another thread) or done so many steps."""
+    batch, count = world(), itertools.count()
 
-    def batches(step: int) -> Any:
-        if step == in_batch:
+    def batches(step: int) -> Batch:
+        if next(count) == batches_made:
             kill()
         return batch(step)
 
     method = build_method("ua-mt", network_maker(dropout=0.2), {"ramp_steps": 10, "weight": 1.0})
     hardware = Hardware(device="cpu", threads=1)
-    for step in fit(method, batches, SETTINGS, folder=folder, hardware=hardware, seed=3):
-        if step.index == after_step:
+    for number, _ in enumerate(fit(method, batches, SETTINGS, folder=folder, hardware=hardware, seed=3)):
+        if number == steps_done:
             kill()
 
 
 def train_until_half_a_checkpoint(folder: Path, which: int) -> None:
     """Kills itself when half of the bytes of a checkpoint are written, the first or a later one of this process."""
-    real, count = torch.save, iter(range(100))
+    real, count = torch.save, itertools.count()
 
     def half(state: Any, path: Path) -> None:
         if next(count) < which:
@@ -69,13 +72,12 @@ def in_a_fork(work: Callable[[], None]) -> int:
 
 
 if __name__ == "__main__":
-    folder, rng = Path(sys.argv[1]), stream(int(sys.argv[2]), "kill")
-    first, second, third = sorted(rng.choice(range(1, STEPS), 3, replace=False).tolist())
-    killed = folder / "killed"
+    folder, killed = Path(sys.argv[1]), Path(sys.argv[1]) / "killed"
+    first, second, third = stream(int(sys.argv[2]), "kill").integers(1, 6, 3).tolist()
     assert in_a_fork(lambda: train(folder / "whole")) == 0
     assert in_a_fork(lambda: train_until_half_a_checkpoint(killed, 0)) == -signal.SIGKILL
-    assert in_a_fork(lambda: train(killed, in_batch=first)) == -signal.SIGKILL
+    assert in_a_fork(lambda: train(killed, batches_made=first)) == -signal.SIGKILL
     assert in_a_fork(lambda: train_until_half_a_checkpoint(killed, 1)) == -signal.SIGKILL
-    assert in_a_fork(lambda: train(killed, after_step=max(second, 9))) == -signal.SIGKILL
-    assert in_a_fork(lambda: train(killed, in_batch=max(third, 13))) == -signal.SIGKILL
+    assert in_a_fork(lambda: train(killed, steps_done=second)) == -signal.SIGKILL
+    assert in_a_fork(lambda: train(killed, batches_made=third)) == -signal.SIGKILL
     assert in_a_fork(lambda: train(killed)) == 0

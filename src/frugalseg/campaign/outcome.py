@@ -1,41 +1,85 @@
 """What came of a campaign: its `results.json`, its curves, its pictures, its page."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import yaml
 
 from frugalseg.campaign.rounds import case_scores
-from frugalseg.campaign.settings import CampaignSettings
 from frugalseg.campaign.simulate import Simulation
-from frugalseg.files import fingerprint_json
+from frugalseg.data.pool import Pool
+from frugalseg.evaluation import CaseScore
+from frugalseg.files import fingerprint_json, write_bytes
 from frugalseg.report.page import write_report
 from frugalseg.report.pictures import case_panel
 from frugalseg.report.records import Chosen, CurvePoint, Panel, Report
-from frugalseg.report.results import Arm, Data, Paired, Results, environment, write_results
-from frugalseg.report.statistics import paired_difference, summarise
+from frugalseg.report.results import Data, Environment, Measured, Paired, Results, environment, write_results
+from frugalseg.report.tables import comparison, rows_of
 from frugalseg.specialist.model import Model
 from frugalseg.workspace import Run, Workspace
 
-SHOWN = ("dice", "hd95_mm", "asd_mm")
-"""Metrics of the report's curves and the printed table; the rest stands in results.json."""
+HEADLINE = "dice"
 
 
-def curve(workspace: Workspace, *, arm: str, seed: int) -> list[CurvePoint]:
-    """One point for each finished run: what annotation had cost by then, and what the model reached."""
-    return [
-        CurvePoint(
-            arm=arm,
-            seed=seed,
-            round=run.round or 0,
-            seconds=workspace.seconds_spent(up_to_round=run.round),
-            units=len(workspace.drawn(up_to_round=run.round)),
-            metrics=run.metrics,
-        )
-        for run in workspace.runs()
-        if run.is_done and run.metrics
-    ]
+def write_outcome(simulation: Simulation, out: Path) -> Results:
+    """Writes results.json, report.html and pictures/ from every (arm, seed) that has finished."""
+    finished = [(arm, seed, simulation.workspace(arm, seed)) for arm, seed in simulation.finished()]
+    points = tuple(point for arm, seed, workspace in finished for point in curve(workspace, arm=arm, seed=seed))
+    found = _results(simulation, points)
+    write_results(out / "results.json", found)
+    gallery = tuple(_gallery(simulation))
+    for number, panel in enumerate(gallery):
+        suffix = "svg" if panel.is_svg else "png"
+        write_bytes(out / "pictures" / f"{number:02d}-{panel.title.replace(' ', '-')}.{suffix}", panel.image)
+    page = Report(
+        title=simulation.settings.name,
+        subtitle=f"{len(simulation.pool)} cases: {len(simulation.split.train)} to learn from, "
+        f"{len(simulation.split.test)} to measure on; seeds {', '.join(map(str, found.seeds))}",
+        headline=HEADLINE,
+        curves=points,
+        rows=rows_of(points),
+        comparisons=tuple(comparison(points, a, b, metric=HEADLINE) for a, b in _pairs(simulation, points)),
+        gallery=gallery,
+        chosen=tuple(c for arm, seed, workspace in finished for c in chosen(workspace, arm=arm, seed=seed)),
+        configuration=yaml.safe_dump(simulation.settings.model_dump(mode="json"), sort_keys=False),
+        facts={**_facts(found.environment), "data": found.data.fingerprint, "command": found.command},
+    )
+    write_report(out / "report.html", page)
+    return found
+
+
+def write_workspace_page(workspace: Workspace, file: Path) -> None:
+    """The page of one workspace: its learning curve, its last model's best and worst cases, what was chosen."""
+    points = tuple(curve(workspace, arm="this workspace", seed=0))
+    last = [run for run in workspace.runs() if run.is_done]
+    page = Report(
+        title=workspace.folder.absolute().name,
+        subtitle=f"{len(workspace.pool)} cases, {len(workspace.pool.labelled())} of them labelled",
+        headline=HEADLINE,
+        curves=points,
+        rows=rows_of(points) if points else (),
+        gallery=tuple(extremes(workspace.pool, workspace, last[-1], title="latest")) if points else (),
+        chosen=tuple(chosen(workspace, arm="this workspace", seed=0)),
+        configuration=yaml.safe_dump(dict(last[-1].settings) if last else dict(workspace.settings), sort_keys=False),
+        facts={**_facts(environment()), "data": workspace.data},
+    )
+    write_report(file, page)
+
+
+def curve(workspace: Workspace, *, arm: str, seed: int) -> Iterator[CurvePoint]:
+    """One point for each measured run: what annotation had cost by then, and what the model reached."""
+    for run in workspace.runs():
+        if run.is_done and run.metrics:
+            acts = workspace.drawn(up_to_round=run.round)
+            yield CurvePoint(
+                arm=arm,
+                seed=seed,
+                round=run.round or 0,
+                seconds=sum(act.seconds for act in acts),
+                units=len(acts),
+                metrics={**run.metrics, "seconds": run.seconds},
+            )
 
 
 def chosen(workspace: Workspace, *, arm: str, seed: int) -> Iterator[Chosen]:
@@ -43,3 +87,58 @@ def chosen(workspace: Workspace, *, arm: str, seed: int) -> Iterator[Chosen]:
     for number in range(len(workspace.rounds())):
         units = tuple(str(unit) for unit in workspace.selected(number))
         yield Chosen(arm=arm, seed=seed, round=number, units=units)
+
+
+def extremes(pool: Pool, workspace: Workspace, run: Run, *, title: str) -> Iterator[Panel]:
+    """Pictures of the worst and the best case of a measured run: image, complete label, prediction."""
+    scores = sorted(case_scores(workspace, run), key=lambda s: (s.scores[HEADLINE], s.case))
+    model = Model.load(workspace.folder / str(run.model))
+    for word, score in (("worst", scores[0]), ("best", scores[-1])):
+        yield _picture(pool, model, score, title=f"{title} {word}")
+
+
+def _picture(pool: Pool, model: Model, score: CaseScore, *, title: str) -> Panel:
+    case = pool[score.case]
+    image = case.image()
+    prediction = model.predict(image).label
+    return case_panel(image, pool.truth.semantic(case.id), prediction, title=title)
+
+
+def _results(simulation: Simulation, points: Sequence[CurvePoint]) -> Results:
+    settings = simulation.settings
+    arms = {
+        row.arm: {name: Measured.of(summary.per_seed) for name, summary in row.metrics.items()}
+        | {"annotation_seconds": Measured.of(row.seconds.per_seed), "units": Measured.of(row.units.per_seed)}
+        for row in rows_of(points)
+    }
+    pairs = [comparison(points, a, b, metric=HEADLINE) for a, b in _pairs(simulation, points)]
+    prints = [case.source.fingerprint() for case in simulation.pool.cases]
+    return Results(
+        bench=settings.name,
+        preset="campaign",
+        data=Data(name=settings.name, cases=len(simulation.pool), fingerprint=fingerprint_json(prints)),
+        seeds=tuple(sorted({p.seed for p in points})),
+        arms=arms,
+        paired=tuple(Paired.of(c.a, c.b, c.metric, c.result) for c in pairs),
+        command=" ".join(["frugalseg", *sys.argv[1:]]),
+        environment=environment(simulation.hardware.device),
+    )
+
+
+def _pairs(simulation: Simulation, points: Sequence[CurvePoint]) -> list[tuple[str, str]]:
+    there = {p.arm for p in points}
+    return [(a, b) for a, b in simulation.settings.compare if a in there and b in there]
+
+
+def _gallery(simulation: Simulation) -> Iterator[Panel]:
+    """The worst and the best case of each arm, with the first seed it has finished."""
+    first = {arm: seed for arm, seed in reversed(simulation.finished())}
+    for arm in simulation.settings.arms:
+        if arm in first:
+            workspace = simulation.workspace(arm, first[arm])
+            run = [r for r in workspace.runs() if r.is_done][-1]
+            yield from extremes(simulation.pool, workspace, run, title=arm)
+
+
+def _facts(found: Environment) -> dict[str, str]:
+    return {key: str(value) for key, value in found.model_dump().items() if value is not None}

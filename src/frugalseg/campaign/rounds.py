@@ -15,11 +15,9 @@ from frugalseg.errors import DataError
 from frugalseg.evaluation import CaseScore, mean_scores
 from frugalseg.files import write_json
 from frugalseg.learn.engine import Hardware
-from frugalseg.seeds import stream
 from frugalseg.specialist.model import Model
 from frugalseg.specialist.plan import Plan
-from frugalseg.strategies import rank_units
-from frugalseg.strategies.placement import place_planes
+from frugalseg.strategies import choose_units
 from frugalseg.training import Training, TrainSettings
 from frugalseg.workspace import Run, Workspace
 
@@ -44,13 +42,14 @@ def choose(workspace: Workspace, purchase: Purchase, *, seed: int) -> list[Unit]
     pool, model = training_pool(workspace), latest_model(workspace)
     probabilities = _probabilities(pool, model) if model else None
     view = PoolView(pool.cases, pool.label, purchase.unit, purchase.axis, probabilities)
-    rng = stream(seed, "select", number)
-    units = [
-        unit
-        if unit.is_placed
-        else place_planes(unit, pool[unit.case].geometry, purchase.placement, rng=rng, probabilities=probabilities)
-        for unit in rank_units(view, purchase.strategy, purchase.units, seed=seed, round=number)
-    ]
+    units = choose_units(
+        view,
+        purchase.strategy,
+        purchase.units,
+        placement=purchase.placement,
+        seed=seed,
+        round_number=number,
+    )
     if not units:
         raise DataError("there is nothing left to label: every unit of the training cases has been drawn")
     workspace.select(number, units, strategy=purchase.strategy, settings=purchase.model_dump(mode="json"))

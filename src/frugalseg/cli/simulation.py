@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from frugalseg.campaign.outcome import results, write_outcome
+from frugalseg.campaign.outcome import write_outcome
 from frugalseg.campaign.settings import read_campaign
 from frugalseg.campaign.simulate import Progress, Simulation
 from frugalseg.cli.show import Bar, bar, console, table
@@ -50,8 +50,7 @@ def _finish(simulation: Simulation, out: Path) -> None:
     if not finished:
         console.print("nothing has finished yet: another process holds every arm that is left")
         return
-    found = results(simulation)
-    write_outcome(simulation, found, out)
+    found = write_outcome(simulation, out)
     _print(found, simulation.settings.name)
     left = len(simulation.settings.arms) * len(simulation.settings.seeds) - len(finished)
     if left:
@@ -60,9 +59,10 @@ def _finish(simulation: Simulation, out: Path) -> None:
 
 
 def _print(found: Results, title: str) -> None:
-    keys = [k for k in next(iter(found.arms.values())).metrics if k.startswith("dice")]
+    first = next(iter(found.arms.values()))
+    keys = [key for key in first if key.startswith("dice")]
     rows = [
-        [name, *(f"{a.metrics[k].mean:.3f} ± {a.metrics[k].std:.3f}" for k in keys), str(len(a.metrics[keys[0]].per_seed))]
-        for name, a in found.arms.items()
+        [name, *(f"{arm[key].mean:.3f} ± {arm[key].std:.3f}" for key in keys), str(len(arm[keys[0]].per_seed))]
+        for name, arm in found.arms.items()
     ]
     table(f"{title}: mean ± standard deviation over the seeds, test cases", ["arm", *keys, "seeds"], rows)

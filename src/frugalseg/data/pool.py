@@ -169,5 +169,5 @@ class PoolView:
             free = np.ones(n, bool)
         else:
             other = tuple(d for d in range(3) if d != self.axis)
-            free = (~label.known).any(axis=other)
+            free = np.asarray((~label.known).any(axis=other))
         return [Unit(case.id, "slice", self.axis, (int(k),)) for k in np.flatnonzero(free)]

@@ -40,14 +40,6 @@ class Unit:
         """The same three planes at these positions."""
         return replace(self, index=index)
 
-    @property
-    def n_slices(self) -> int:
-        """Slices a person draws for it: 3 for planes, 1 for a slice or patch, and 1 for a 2D image.
-
-        A volume drawn whole counts its slices from its shape (see `frugalseg.data.cost`).
-        """
-        return 3 if self.kind == "planes" else 1
-
     def mask(self, shape: tuple[int, ...]) -> np.ndarray:
         """Boolean array of the case's shape: the voxels this unit buys. Raises `DataError` where it lies outside."""
         mask = np.zeros(shape, bool)

@@ -5,6 +5,7 @@ random generators and of the sampler.
 """
 
 import json
+import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ _REMEDY = "give the same settings and data to go on, or another folder (or remov
 def _read(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
+    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, LookupError) as error:
         raise DataError(
             f"{path} is not a readable checkpoint ({_first_line(error)}): remove it to start again"
         ) from error

@@ -52,7 +52,7 @@ class FitSettings(Settings):
 
 @dataclass(frozen=True)
 class Step:
-    """What one step reports: its loss terms (weights included), the seconds it took and its learning rate."""
+    """What one step reports: loss terms (weights included), seconds (with waiting for the batch), learning rate."""
 
     index: int
     losses: dict[str, float]
@@ -83,19 +83,22 @@ def fit(
     if not isinstance(method, nn.Module):
         raise TypeError(f"a method is an nn.Module, but {type(method).__name__} is none")
     fabric = hardware.launch(settings.precision)
-    run = _Run(fabric, method, settings, seed, folder / CHECKPOINT, about or {})
+    run = _Run(fabric, method, settings=settings, seed=seed, path=folder / CHECKPOINT, about=about or {})
     done = run.restore()
     fabric.barrier()  # nobody writes a checkpoint before everybody has looked for one
     log = RunLog(folder, done, tensorboard=settings.tensorboard) if processes.is_first() else None
     try:
         with closing(_prefetched(batches, done, settings.steps)) as ahead:
+            began = time.perf_counter()
             for index, batch in ahead:
-                step = run.advance(index, batch)
+                losses, lr = run.advance(index, batch)
+                step = Step(index, losses, time.perf_counter() - began, lr)
                 if log and index % settings.log_every == 0:
                     log.write(index, step.losses, lr=step.lr, seconds=step.seconds)
                 if (index + 1) % settings.checkpoint_every == 0 or index + 1 == settings.steps:
                     run.save(index + 1)
                 yield step
+                began = time.perf_counter()
     finally:
         if log:
             log.close()
@@ -109,6 +112,7 @@ class _Run:
         self,
         fabric: "Fabric",
         method: nn.Module,
+        *,
         settings: FitSettings,
         seed: int,
         path: Path,
@@ -123,7 +127,7 @@ class _Run:
         self.identity = _identity(method, settings, seed, about)
 
     def restore(self) -> int:
-        """Steps that were done before."""
+        """Loads the checkpoint; returns how many steps were done before."""
         done = checkpoint.restore(self.path, self.method, self.optimizer, identity=self.identity)
         if processes.is_first():
             checkpoint.clear_leftovers(self.path)
@@ -134,9 +138,8 @@ class _Run:
         if processes.is_first():
             checkpoint.save(self.path, self.method, self.optimizer, done=done, identity=self.identity)
 
-    def advance(self, index: int, batch: Batch) -> Step:
-        """One optimiser step. Its random numbers (dropout) depend on seed, step and process only."""
-        began = time.perf_counter()
+    def advance(self, index: int, batch: Batch) -> tuple[dict[str, float], float]:
+        """One optimiser step: its losses and learning rate. Random numbers depend on seed, step and process only."""
         lr = self._set_learning_rate(index)
         mine = self._mine(batch)
         devices = [self.fabric.device] if self.fabric.device.type == "cuda" else []
@@ -146,7 +149,7 @@ class _Run:
             losses = self._checked(terms, index, batch)
             self._descend(torch.stack([*terms.values()]).sum(), index, batch)
             self.method.after(index)
-        return Step(index, losses, time.perf_counter() - began, lr)
+        return losses, lr
 
     def _set_learning_rate(self, index: int) -> float:
         s = self.settings

@@ -14,7 +14,7 @@ def world() -> int:
 
 
 def rank() -> int:
-    """This process's number, from 0, also in a launched process that has not joined the others yet."""
+    """The number of this process, from 0, also in a launched process that has not joined the others yet."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank()
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")))

@@ -4,19 +4,15 @@ import platform
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from frugalseg.errors import DataError
 from frugalseg.files import write_json
 from frugalseg.report.statistics import Difference, summarise
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Measured(_Strict):
+class Measured(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """One metric of one arm over the seeds; `std` is the sample standard deviation, 0 for one seed."""
 
     mean: float
@@ -26,19 +22,110 @@ class Measured(_Strict):
     @classmethod
     def of(cls, values: Sequence[float]) -> "Measured":
         """From one value a seed, in the order of `Results.seeds`."""
-        return cls(**vars(summarise(values)))
+        summary = summarise(values)
+        return cls(mean=summary.mean, std=summary.std, per_seed=summary.per_seed)
 
 
-class Paired(_Strict):
+class Paired(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """a - b in one metric over the same seeds; `interval` is the 95 % one, None for a single seed."""
 
     a: str
     b: str
     metric: str
     difference: float
-    interval: tuple[float, float] | None
+    interval: tuple[float, float] | None = None
 
     @classmethod
-    def of(cls, a: str, b: str, metric: str, difference: Difference) -> "Paired":
+    def of(cls, a: str, b: str, *, metric: str, difference: Difference) -> "Paired":
         """From `frugalseg.report.statistics.paired_difference`."""
         return cls(a=a, b=b, metric=metric, difference=difference.difference, interval=difference.interval)
+
+
+class Data(BaseModel, frozen=True, extra="forbid"):
+    """On which data: a name, how many cases, the fingerprint of all of them."""
+
+    name: str
+    cases: int = Field(ge=1)
+    fingerprint: str
+
+
+class Environment(BaseModel, frozen=True, extra="forbid"):
+    """On what it ran. `commit` is None unless frugalseg runs from a git checkout."""
+
+    torch: str
+    device: str
+    threads: int
+    python: str
+    platform: str
+    commit: str | None = None
+
+
+class Results(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
+    """What a bench or a campaign found: arm -> metric -> value over seeds. NaN is not a result."""
+
+    bench: str
+    preset: str
+    data: Data
+    seeds: tuple[int, ...] = Field(min_length=1)
+    arms: dict[str, dict[str, Measured]]
+    paired: tuple[Paired, ...] = ()
+    command: str
+    environment: Environment
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Results":
+        for arm, metrics in self.arms.items():
+            for name, measured in metrics.items():
+                if len(measured.per_seed) > len(self.seeds):
+                    raise ValueError(f"arm '{arm}' has more values of {name} than there are seeds")
+        for pair in self.paired:
+            if unknown := {pair.a, pair.b} - set(self.arms):
+                raise ValueError(f"a paired difference names {sorted(unknown)}, which is no arm")
+        return self
+
+
+def write_results(path: Path, results: Results) -> None:
+    """Writes ``results.json`` atomically."""
+    write_json(path, results.model_dump(mode="json"))
+
+
+def read_results(path: Path) -> Results:
+    """The results in a file; raises `DataError` that names what does not fit the schema."""
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such results file; run the bench or the campaign first")
+    try:
+        return Results.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{path}: not a results file of this version: {where}: {first['msg']}") from None
+
+
+def environment(device: str | None = None) -> Environment:
+    """What this process runs on; never fails. `device` is what the caller trained on, torch's default otherwise."""
+    import torch
+
+    return Environment(
+        torch=torch.__version__,
+        device=str(torch.get_default_device()) if device is None else device,
+        threads=torch.get_num_threads(),
+        python=platform.python_version(),
+        platform=platform.platform(terse=True),
+        commit=_commit(),
+    )
+
+
+def _commit() -> str | None:
+    """The commit, with ``-dirty`` where files differ; None when this file is not tracked (installed in a venv)."""
+    here = Path(__file__).resolve()
+    if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
+        return None
+    return _git(here.parent, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,7 +1,7 @@
 """The specialist: the small network that is trained here and handed to the user at the end.
 
-`NETWORKS` names the networks. A plan (`plan.py`) made from the data says which one and how large; cases are brought into
-the plan's form in `prepare.py`; `model.py` is the trained thing that predicts and is one file.
+`NETWORKS` names the networks. A plan (`plan.py`) made from the data says which one and how large; cases are brought
+into the plan's form in `prepare.py`; `model.py` is the trained thing that predicts and is one file.
 """
 
 from frugalseg.specialist.architecture import Recipe

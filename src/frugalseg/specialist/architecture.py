@@ -10,9 +10,9 @@ from torch import Tensor, nn
 Axes = tuple[int, ...]
 """One number for each spatial axis."""
 
-CONV: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
-UP: dict[int, type[nn.ConvTranspose2d] | type[nn.ConvTranspose3d]] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
-DROPOUT: dict[int, type[nn.Dropout2d] | type[nn.Dropout3d]] = {2: nn.Dropout2d, 3: nn.Dropout3d}
+CONV: dict[int, Callable[..., nn.Module]] = {2: nn.Conv2d, 3: nn.Conv3d}
+UP: dict[int, Callable[..., nn.Module]] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+DROPOUT: dict[int, Callable[..., nn.Module]] = {2: nn.Dropout2d, 3: nn.Dropout3d}
 
 SMALLEST_MAP = 4
 """No axis is halved below this size (nnU-Net)."""
@@ -78,7 +78,8 @@ def fitted_levels(
     kernel spans an axis as soon as that holds. Source: nnU-Net (Isensee et al. 2021), experiment planning.
     """
     size, step = list(patch), list(spacing)
-    strides, kernels = [], []
+    strides: list[Axes] = []
+    kernels: list[Axes] = []
     for level in range(n_levels):
         stride = (1,) * len(patch) if level == 0 and not stem else _stride(size, step)
         if level > 0 and max(stride) == 1:

@@ -112,11 +112,12 @@ def _norm_act(width: int) -> tuple[nn.Module, nn.Module]:
 
 
 def _crop(x: Tensor, like: Tensor) -> Tensor:
-    return x[(..., *(slice(n) for n in like.shape[2:]))]
+    inside: tuple[slice, ...] = tuple(slice(n) for n in like.shape)
+    return x[(slice(None), slice(None), *inside[2:])]
 
 
 def _initialise(module: nn.Module) -> None:
-    if isinstance(module, (*CONV.values(), *UP.values())):
+    if isinstance(module, nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d):
         nn.init.kaiming_normal_(module.weight, a=SLOPE)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

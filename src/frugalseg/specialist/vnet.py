@@ -1,14 +1,17 @@
-"""The V-Net variant with which the left-atrium (LA) family of methods is compared: UA-MT, DTC, MC-Net, GM-ABS and others.
+"""The V-Net variant with which the left-atrium (LA) family of methods is compared.
 
 Source: Milletari et al. 2016, in the form of `networks/vnet.py` of those repositories: skips are added, no residual
 connection inside a stage, batch norm, channel dropout at the deepest stage and before the head. 9,448,866 parameters
 in 3D at width 16 with one channel and two classes.
 """
 
+from itertools import pairwise
+
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
+from frugalseg.errors import SettingsError
 from frugalseg.specialist.architecture import CONV, DROPOUT, UP, Architecture
 
 CONVOLUTIONS = (1, 2, 3, 3, 3)
@@ -29,12 +32,12 @@ class VNet(nn.Module):
         super().__init__()
         a, n, w = architecture, architecture.ndim, architecture.widths
         if len(w) != len(CONVOLUTIONS):
-            raise ValueError(f"a V-Net has {len(CONVOLUTIONS)} widths, not {len(w)}: {w}")
+            raise SettingsError(f"a V-Net has {len(CONVOLUTIONS)} widths, not {len(w)}: {w}; correct the plan")
         into = (a.channels, *w[1:])
         self.encoder = nn.ModuleList(_stage(n, i, o, k) for i, o, k in zip(into, w, CONVOLUTIONS, strict=True))
-        self.down = nn.ModuleList(_normed(CONV[n](i, o, 2, 2)) for i, o in zip(w[:-1], w[1:], strict=True))
+        self.down = nn.ModuleList(_normed(n, CONV[n](i, o, 2, 2), o) for i, o in pairwise(w))
         deeper = range(len(w) - 1, 0, -1)
-        self.up = nn.ModuleList(_normed(UP[n](w[i], w[i - 1], 2, 2)) for i in deeper)
+        self.up = nn.ModuleList(_normed(n, UP[n](w[i], w[i - 1], 2, 2), w[i - 1]) for i in deeper)
         self.decoder = nn.ModuleList(_stage(n, w[i - 1], w[i - 1], CONVOLUTIONS[i - 1]) for i in deeper)
         self.dropout = DROPOUT[n](a.dropout)
         self.head = CONV[n](w[0], a.n_classes, 1)
@@ -47,7 +50,7 @@ class VNet(nn.Module):
         self, x: Float[Tensor, "B K *space"]
     ) -> tuple[Float[Tensor, "B C *space"], Float[Tensor, "B F *space"]]:
         """Logits and the full-resolution features of which the head makes them (the prototype features of GM-ABS)."""
-        inside = (..., *(slice(n) for n in x.shape[2:]))
+        inside = (slice(None), slice(None), *[slice(n) for n in x.shape[2:]])
         x, skips = self.encoder[0](_padded(x)), []
         for down, stage in zip(self.down, self.encoder[1:], strict=True):
             skips.append(x)
@@ -61,13 +64,13 @@ class VNet(nn.Module):
 
 def _stage(ndim: int, n_in: int, n_out: int, convolutions: int) -> nn.Sequential:
     widths = (n_in, *[n_out] * convolutions)
-    layers = [_normed(CONV[ndim](i, o, 3, padding=1)) for i, o in zip(widths[:-1], widths[1:], strict=True)]
+    layers = [_normed(ndim, CONV[ndim](i, o, 3, padding=1), o) for i, o in pairwise(widths)]
     return nn.Sequential(*layers)
 
 
-def _normed(conv: nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d) -> nn.Sequential:
-    norm = nn.BatchNorm3d if isinstance(conv, nn.Conv3d | nn.ConvTranspose3d) else nn.BatchNorm2d
-    return nn.Sequential(conv, norm(conv.out_channels), nn.ReLU(inplace=True))
+def _normed(ndim: int, conv: nn.Module, width: int) -> nn.Sequential:
+    norm = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}[ndim]
+    return nn.Sequential(conv, norm(width), nn.ReLU(inplace=True))
 
 
 def _padded(x: Tensor) -> Tensor:

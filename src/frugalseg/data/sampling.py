@@ -1,0 +1,162 @@
+"""Patches for training from two streams: cases somebody has drawn on, and the rest.
+
+The batch of a step is a pure function of the seed and the step. So sampling has no state: a run that goes on at step
+1000 draws what it would have drawn without having stopped, and every process may draw the whole batch.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from frugalseg.data.batch import Batch
+from frugalseg.data.label import UNKNOWN
+from frugalseg.errors import DataError, SettingsError
+from frugalseg.seeds import derive, stream
+from frugalseg.settings import Settings
+
+Load = Callable[[str], tuple[np.ndarray, np.ndarray]]
+"""Case id -> image (K, *space) float32 and label (*space) uint8, both memory-mapped where they are large."""
+
+POINTS_PER_CLASS = 2048
+"""Known voxels of a class that are remembered of a case as centres; more would show the same places."""
+
+CASES_REMEMBERED = 512
+"""Cases whose known voxels are remembered, about 50 kB each in three classes."""
+
+
+class SamplingSettings(Settings):
+    """What a batch is made of."""
+
+    patch: tuple[int, ...]  # voxels along each axis of the network: 2 or 3 numbers
+    n_labelled: int = Field(2, ge=1)
+    n_unlabelled: int = Field(2, ge=0)
+    known_fraction: float = Field(0.7, ge=0, le=1)  # labelled patches centred on a known voxel, classes in turn; ours
+
+
+class TwoStream:
+    """Endless seeded batches; each stream goes through its cases in a new order again and again.
+
+    With `axis` a 2D patch is cut from one slice of a volume across that axis: a slice with known voxels in the
+    labelled stream, any slice in the other. Raises `DataError` without a labelled case, `SettingsError` for a patch
+    that does not fit.
+    """
+
+    def __init__(
+        self,
+        labelled: Sequence[str],
+        unlabelled: Sequence[str],
+        load: Load,
+        settings: SamplingSettings,
+        *,
+        seed: int,
+        axis: int | None = None,
+    ) -> None:
+        if not labelled:
+            raise DataError("no case has a label: annotate some units before training")
+        if axis is not None and len(settings.patch) != 2:
+            raise SettingsError(f"patch {settings.patch}: a patch across one axis of a volume has two numbers")
+        if settings.n_unlabelled and not unlabelled:
+            raise SettingsError(f"{settings.n_unlabelled} unlabelled patches a step, but every case has a label")
+        self.labelled, self.unlabelled = tuple(labelled), tuple(unlabelled)
+        self.load, self.settings, self.seed, self.axis = load, settings, seed, axis
+        self._points: OrderedDict[str, list[np.ndarray]] = OrderedDict()
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step: the labelled patches first."""
+        known = self._cases("labelled", self.labelled, step, self.settings.n_labelled)
+        rest = self._cases("unlabelled", self.unlabelled, step, self.settings.n_unlabelled)
+        seeds = [derive(self.seed, "patch", step, i) for i in range(len(known) + len(rest))]
+        patches = [self._labelled_patch(c, s) for c, s in zip(known, seeds, strict=False)]
+        patches += [self._unlabelled_patch(c, s) for c, s in zip(rest, seeds[len(known) :], strict=True)]
+        return Batch(
+            image=torch.from_numpy(np.stack([image for image, _ in patches])),
+            label=torch.from_numpy(np.stack([label for _, label in patches])),
+            n_labelled=len(known),
+            cases=(*known, *rest),
+            seeds=tuple(seeds),
+        )
+
+    def _cases(self, name: str, cases: tuple[str, ...], step: int, n: int) -> list[str]:
+        return [self._at(name, cases, step * n + i) for i in range(n)]
+
+    def _at(self, name: str, cases: tuple[str, ...], position: int) -> str:
+        epoch, place = divmod(position, len(cases))
+        return cases[int(stream(self.seed, name, epoch).permutation(len(cases))[place])]
+
+    def _labelled_patch(self, case: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        image, label = self.load(case)
+        rng = np.random.default_rng(seed)
+        points = [p for p in self._known_points(case, label) if len(p)]
+        if not points:
+            raise DataError(f"{case}: its label has no known voxel; draw on it or take it out of the labelled cases")
+        group = points[int(rng.integers(len(points)))]
+        point = group[int(rng.integers(len(group)))]
+        if rng.random() >= self.settings.known_fraction:
+            anywhere = rng.integers(label.shape)
+            if self.axis is not None:
+                anywhere[self.axis] = point[self.axis]  # a slice with known voxels is needed all the same
+            point = anywhere
+        return self._cut(image, label, point, rng)
+
+    def _unlabelled_patch(self, case: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        image, label = self.load(case)
+        rng = np.random.default_rng(seed)
+        point = rng.integers(label.shape)
+        patch, known = self._cut(image, label, point, rng)
+        return patch, np.full_like(known, UNKNOWN)
+
+    def _known_points(self, case: str, label: np.ndarray) -> list[np.ndarray]:
+        """Some known voxels (n, ndim) of each class of a case."""
+        if case not in self._points:
+            self._points[case] = _points(label, stream(self.seed, "points", case))
+            if len(self._points) > CASES_REMEMBERED:
+                self._points.popitem(last=False)
+        self._points.move_to_end(case)
+        return self._points[case]
+
+    def _cut(
+        self, image: np.ndarray, label: np.ndarray, point: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A patch that holds the point somewhere, moved inside of the volume as far as it fits, padded elsewhere."""
+        if self.axis is not None:
+            image = np.take(image, int(point[self.axis]), axis=self.axis + 1)
+            label = np.take(label, int(point[self.axis]), axis=self.axis)
+            point = np.delete(point, self.axis)
+        patch = self.settings.patch
+        if len(patch) != label.ndim:
+            raise SettingsError(f"a patch of {len(patch)} axes cannot be cut from a case with {label.ndim}")
+        starts = [_start(int(c), n, size, rng) for c, n, size in zip(point, label.shape, patch, strict=True)]
+        return _padded(image, starts, patch, 0), _padded(label[None], starts, patch, UNKNOWN)[0]
+
+
+def _points(label: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    flat = np.asarray(label).ravel()
+    found = []
+    for value in np.flatnonzero(np.bincount(flat, minlength=256)[:UNKNOWN]):
+        where = np.flatnonzero(flat == value)
+        if len(where) > POINTS_PER_CLASS:
+            where = np.sort(rng.choice(where, POINTS_PER_CLASS, replace=False))
+        found.append(np.stack(np.unravel_index(where, label.shape), axis=1))
+    return found
+
+
+def _start(center: int, n: int, size: int, rng: np.random.Generator) -> int:
+    """First index of a stretch of `size` around a centre: inside of 0..n where it fits, else with random padding."""
+    if n <= size:
+        return -int(rng.integers(size - n + 1))
+    jittered = center - size // 2 + int(rng.integers(-(size // 4), size // 4 + 1))
+    return min(max(jittered, 0), n - size)
+
+
+def _padded(array: np.ndarray, starts: Sequence[int], patch: tuple[int, ...], fill: float) -> np.ndarray:
+    result = np.full((array.shape[0], *patch), fill, array.dtype)
+    source, target = [slice(None)], [slice(None)]
+    for start, size, n in zip(starts, patch, array.shape[1:], strict=True):
+        first, last = max(start, 0), min(start + size, n)
+        source.append(slice(first, last))
+        target.append(slice(first - start, last - start))
+    result[tuple(target)] = array[tuple(source)]
+    return result

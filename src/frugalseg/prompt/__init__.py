@@ -1,0 +1,1 @@
+"""Where prompts come from: here the strokes of a simulated user."""

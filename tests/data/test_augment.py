@@ -1,0 +1,139 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from frugalseg.data.augment import AugmentSettings, Placement, augment, draw_placement, place
+from frugalseg.data.augment_intensity import IntensitySettings, bias_field, blur, change_intensity, gamma
+from frugalseg.data.batch import Batch
+from frugalseg.data.label import UNKNOWN
+
+SHAPES = [(10, 12), (8, 10, 12)]
+EVERYTHING = AugmentSettings(
+    flip=(0, 1),
+    turn_probability=1,
+    intensity=IntensitySettings(
+        gamma_probability=1, contrast_probability=1, bias_probability=1, blur_probability=1, noise_probability=1
+    ),
+)
+
+
+def batch_of(shape, n=3):
+    rng = torch.Generator().manual_seed(1)
+    label = torch.randint(0, 4, (n, *shape), generator=rng).to(torch.uint8)
+    label[label == 3] = UNKNOWN
+    image = torch.randn(n, 1, *shape, generator=rng)
+    return Batch(image, label, n, tuple("abc"[:n]), tuple(range(n)))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_sample_is_changed_the_same_way_alone_and_in_a_batch(shape):
+    batch = batch_of(shape)
+    one = Batch(batch.image[1:2], batch.label[1:2], 1, ("b",), (1,))
+    whole, alone = augment(batch, EVERYTHING), augment(one, EVERYTHING)
+    assert torch.equal(whole.image[1], alone.image[0])
+    assert torch.equal(whole.label[1], alone.label[0])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_nothing_happens_in_place(shape):
+    batch = batch_of(shape)
+    image, label = batch.image.clone(), batch.label.clone()
+    changed = augment(batch, EVERYTHING)
+    assert torch.equal(batch.image, image)
+    assert torch.equal(batch.label, label)
+    assert not torch.equal(changed.image, image)
+
+
+def test_without_any_probability_everything_stays():
+    quiet = IntensitySettings(**{f"{n}_probability": 0 for n in ("gamma", "contrast", "bias", "blur", "noise")})
+    batch = batch_of((8, 10, 12))
+    same = augment(batch, AugmentSettings(turn_probability=0, intensity=quiet))
+    assert torch.equal(same.image, batch.image)
+    assert torch.equal(same.label, batch.label)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_labels_keep_their_values(shape):
+    values = augment(batch_of(shape), EVERYTHING).label.unique().tolist()
+    assert set(values) <= {0, 1, 2, UNKNOWN}
+
+
+@pytest.mark.parametrize("shape", [(9, 9), (8, 8, 8)])
+def test_a_quarter_turn_is_that_of_numpy(shape):
+    batch = batch_of(shape, n=1)
+    turn = torch.eye(len(shape), len(shape) + 1)
+    turn[:2, :2] = torch.tensor([[0.0, -1], [1, 0]])
+    image, label = place(batch.image[0], batch.label[0], Placement((), turn))
+    assert np.array_equal(label.numpy(), np.rot90(batch.label[0].numpy(), axes=(1, 0)))
+    assert np.allclose(image[0].numpy(), np.rot90(batch.image[0, 0].numpy(), axes=(1, 0)), atol=1e-4)
+
+
+def test_a_rotation_does_not_shear_patches_of_unequal_sides():
+    yy, xx = torch.meshgrid(torch.arange(40.0), torch.arange(80.0), indexing="ij")
+    disc = ((yy - 19.5) ** 2 + (xx - 39.5) ** 2 < 144).to(torch.uint8)
+    c, s = math.cos(0.6), math.sin(0.6)
+    turned = place(torch.zeros(1, 40, 80), disc, Placement((), torch.tensor([[c, -s, 0], [s, c, 0]])))[1]
+    assert ((turned == 1) != (disc == 1)).sum() < 30  # of 450: only voxels on the rim
+
+
+def test_what_comes_from_outside_is_unknown():
+    shift = torch.tensor([[1.0, 0, 1.0], [0, 1, 0]])
+    label = place(torch.zeros(1, 8, 8), torch.ones(8, 8, dtype=torch.uint8), Placement((), shift))[1]
+    assert label[:4].eq(1).all()
+    assert label[4:].eq(UNKNOWN).all()
+
+
+def test_flips_are_exact():
+    batch = batch_of((6, 7), n=1)
+    image, label = place(batch.image[0], batch.label[0], Placement((1,), None))
+    assert torch.equal(image, batch.image[0].flip(2))
+    assert torch.equal(label, batch.label[0].flip(1))
+
+
+def test_scaling_lies_within_its_limits():
+    settings = AugmentSettings(turn_probability=1, angle=0, scale=0.2, shift=0)
+    factors = [float(draw_placement(settings, 3, torch.Generator().manual_seed(i)).affine[0, 0]) for i in range(100)]
+    assert 1 / 1.2 <= min(factors) < 0.9 < 1.1 < max(factors) <= 1 / 0.8
+
+
+def test_gamma_keeps_the_range_and_the_order():
+    x = torch.randn(2, 9, 9)
+    y = gamma(x, 1.7)
+    assert torch.allclose(y.flatten(1).amin(1), x.flatten(1).amin(1), atol=1e-5)
+    assert torch.allclose(y.flatten(1).amax(1), x.flatten(1).amax(1), atol=1e-5)
+    assert torch.equal(y[0].flatten().argsort(), x[0].flatten().argsort())
+
+
+def test_gamma_leaves_a_constant_image():
+    assert torch.allclose(gamma(torch.full((1, 4, 4), 2.0), 0.7), torch.full((1, 4, 4), 2.0))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_blur_is_that_of_scipy(shape):
+    x = torch.randn(1, *shape)
+    expected = ndimage.gaussian_filter(x[0].numpy().astype(np.float64), 0.8, mode="nearest", radius=2)
+    assert np.allclose(blur(x, 0.8)[0].numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_bias_field_is_smooth_and_bounded(shape):
+    x = torch.full((1, *shape), 1.0)
+    x[0].view(-1)[0] = 0  # the minimum, from which distances are counted
+    field = bias_field(x, 0.3, torch.Generator().manual_seed(0))[0]
+    inner = field.flatten()[1:]
+    assert inner.min() >= math.exp(-0.3)
+    assert inner.max() <= math.exp(0.3)
+    assert field[1:].diff(dim=0).abs().max() < 0.2
+
+
+def test_noise_changes_the_image_by_no_more_than_asked():
+    only = IntensitySettings(
+        gamma_probability=0, contrast_probability=0, bias_probability=0, blur_probability=0, noise_probability=1
+    )
+    deviations = [
+        float(change_intensity(torch.zeros(1, 50, 50), only, torch.Generator().manual_seed(i)).std()) for i in range(30)
+    ]
+    assert 0.03 < max(deviations) < 0.105

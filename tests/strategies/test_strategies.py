@@ -1,0 +1,154 @@
+import numpy as np
+import pytest
+
+from frugalseg.data.case import Case
+from frugalseg.data.geometry import Geometry
+from frugalseg.data.image import Image
+from frugalseg.data.label import SemanticLabel
+from frugalseg.data.pool import PoolView
+from frugalseg.errors import SettingsError
+from frugalseg.strategies import STRATEGIES, choose_units
+from frugalseg.strategies.placement import PLACEMENTS
+
+SHAPE = (9, 12, 15)
+CLASSES = ("background", "organ")
+
+
+class Nothing:
+    def read(self):
+        return Image(np.zeros(SHAPE), Geometry.plain(SHAPE))
+
+    def fingerprint(self):
+        return "0" * 16
+
+
+def view_of(n=6, unit="slice", drawn=None, probabilities=None, groups=1):
+    cases = tuple(Case(f"c{i}", f"g{i // groups}", Geometry.plain(SHAPE), Nothing()) for i in range(n))
+    return PoolView(cases, (drawn or {}).get, unit, 0, probabilities)
+
+
+def blob(case):
+    """Foreground in the planes 3..5 of each case; unsure in the plane of the case's own number."""
+    p = np.zeros((2, *SHAPE), np.float32)
+    p[0] = 1
+    p[:, 3:6, 4:8, 6:9] = np.array([0.1, 0.9])[:, None, None, None]
+    p[:, int(case[1:])] = 0.5
+    return p
+
+
+def drawn_planes(*indices):
+    label = SemanticLabel.empty(SHAPE, CLASSES)
+    array = label.array.copy()
+    array[list(indices)] = 0
+    return SemanticLabel(array, CLASSES)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("unit", ["slice", "planes", "image"])
+@pytest.mark.parametrize("model", [None, blob])
+class TestContract:
+    def test_the_budget_is_spent_exactly_on_different_units(self, name, unit, model):
+        units = choose_units(view_of(unit=unit, probabilities=model), name, 5)
+        assert len(set(units)) == len(units) == 5
+        assert all(u.kind == unit and u.is_placed for u in units)
+
+    def test_a_small_pool_is_bought_whole(self, name, unit, model):
+        view = view_of(n=2, unit=unit, probabilities=model)
+        assert len(choose_units(view, name, 1000)) == len(view.units())
+
+    def test_the_same_round_asks_for_the_same_units(self, name, unit, model):
+        views = [view_of(unit=unit, probabilities=model) for _ in range(2)]
+        one, two = (choose_units(view, name, 4, seed=3, round_number=2) for view in views)
+        assert one == two
+
+    def test_what_was_drawn_is_not_bought_again(self, name, unit, model):
+        drawn = {"c0": drawn_planes(*range(SHAPE[0])), "c1": drawn_planes(0, 1)}
+        units = choose_units(view_of(unit=unit, drawn=drawn, probabilities=model), name, 1000)
+        assert "c0" not in {u.case for u in units}
+        assert ("c1", (0,)) not in {(u.case, u.index) for u in units}
+
+
+def test_strided_units_are_evenly_spaced():
+    view = view_of()
+    units = view.units()
+    places = [units.index(u) for u in choose_units(view, "strided", 6, seed=1)]
+    assert set(np.diff(places)) == {len(units) // 6}
+
+
+def test_round_robin_takes_one_of_each_case_before_a_second():
+    cases = [u.case for u in choose_units(view_of(), "round-robin", 12)]
+    assert len(set(cases[:6])) == len(set(cases[6:])) == 6
+
+
+def test_round_robin_asks_other_groups_before_the_same_group_again():
+    view = view_of(n=6, groups=3)
+    group = {c.id: c.group for c in view.cases}
+    assert len({group[u.case] for u in choose_units(view, "round-robin", 2)}) == 2
+
+
+def test_round_robin_begins_with_untouched_cases():
+    drawn = {f"c{i}": drawn_planes(i) for i in range(3)}
+    first = choose_units(view_of(drawn=drawn), "round-robin", 3)
+    assert {u.case for u in first} == {"c3", "c4", "c5"}
+
+
+def test_foreground_random_buys_slices_with_predicted_foreground_first():
+    def sure(case):
+        p = blob(case)
+        p[:, int(case[1:])] = np.array([1, 0])[:, None, None]
+        return p
+
+    view = view_of(probabilities=sure)
+    rich = sum(3 - (3 <= i < 6) for i in range(6))
+    units = choose_units(view, "foreground-random", rich + 2)
+    assert all(3 <= u.index[0] < 6 for u in units[:rich])
+    assert not any(3 <= u.index[0] < 6 and u.index[0] != int(u.case[1:]) for u in units[rich:])
+
+
+def test_entropy_buys_the_least_sure_slice_of_each_case():
+    units = choose_units(view_of(probabilities=blob), "entropy", 6)
+    assert {(u.case, u.index[0]) for u in units} == {(f"c{i}", i) for i in range(6)}
+
+
+def test_each_case_is_predicted_once():
+    asked = []
+
+    def counting(case):
+        asked.append(case)
+        return blob(case)
+
+    choose_units(view_of(probabilities=counting), "entropy", 3)
+    assert asked == [f"c{i}" for i in range(6)]
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_planes_lie_inside_of_the_image(placement):
+    view = view_of(unit="planes", probabilities=blob)
+    for unit in choose_units(view, "random", 6, placement=placement):
+        assert unit.mask(SHAPE).sum() > 0
+
+
+def test_predicted_planes_go_where_most_foreground_is_predicted():
+    def cube(_):
+        p = np.zeros((2, *SHAPE))
+        p[0] = 1
+        p[:, 6:8, 2:5, 9:12] = np.array([0, 1])[:, None, None, None]
+        return p
+
+    (unit,) = choose_units(view_of(n=1, unit="planes", probabilities=cube), "random", 1, placement="predicted")
+    assert (6 <= unit.index[0] < 8, 2 <= unit.index[1] < 5, 9 <= unit.index[2] < 12) == (True, True, True)
+
+
+def test_planes_of_the_middle_third_vary_between_cases():
+    units = choose_units(view_of(n=20, unit="planes"), "random", 20)
+    assert len({u.index for u in units}) > 10
+    assert all(n // 3 <= i < n - n // 3 for u in units for i, n in zip(u.index, SHAPE, strict=True))
+
+
+def test_unknown_names_are_explained():
+    with pytest.raises(SettingsError, match=r"unknown strategy 'entrophy'.*did you mean 'entropy'"):
+        choose_units(view_of(), "entrophy", 3)
+    with pytest.raises(SettingsError, match="unknown placement"):
+        choose_units(view_of(unit="planes"), "random", 3, placement="truth")
+    with pytest.raises(SettingsError, match="budget of 0"):
+        choose_units(view_of(), "random", 0)
