@@ -60,8 +60,8 @@ def test_a_second_workspace_in_the_same_folder_is_refused(workspace):
 @pytest.mark.parametrize(
     ("split", "message"),
     [
-        (Split(train=("v0", "v1"), validation=("v1",), test=()), "'v1' is in two parts of the split"),
-        (Split(train=("v00",), validation=(), test=()), "no case 'v00' in the pool"),
+        (Split(train=("v0", "v1"), validation=("v1",), test=()), "names 1 cases more than once, first 'v1'"),
+        (Split(train=("v00",), validation=(), test=()), "names 'v00', which is no case"),
     ],
 )
 def test_a_creation_that_fails_leaves_nothing(tmp_path, split, message):
@@ -166,6 +166,15 @@ def test_seconds_are_counted_by_rater_and_round(workspace):
     assert workspace.seconds_spent("ada") == 111
     assert workspace.seconds_spent(up_to_round=0) == 11
     assert workspace.seconds_spent("bob", up_to_round=0) == 0
+
+
+def test_slices_are_counted_as_a_person_goes_through_them(workspace):
+    units = [Unit("v0"), Unit("v1", "planes").placed((0, 0, 0)), Unit("v2", "slice", 1, (4,))]
+    units.append(Unit("v3", "patch", -1, (0, 1, 2, 4, 4, 4)))
+    for unit in units:
+        workspace.record_annotation(draw(unit))
+    thick_slices = SHAPE[2]
+    assert [act.slices for act in workspace.drawn()] == [thick_slices, 3, 1, 2]
 
 
 def test_acts_are_kept_in_order_with_their_time(workspace):

@@ -37,7 +37,7 @@ class Noise:
 
 def make_pool(n: int = 4) -> Pool:
     """Volumes v0, v1, ... and one 2D image with an id that no file system likes."""
-    volumes = [Case(f"v{k}", f"patient {k // 2}", TILTED, Noise(TILTED, k)) for k in range(n)]
+    volumes = [Case(f"v{k}", f"patient {k}", TILTED, Noise(TILTED, k)) for k in range(n)]
     flat = Geometry.plain((7, 8))
     return Pool([*volumes, Case("a/b: ü*?", "slide", flat, Noise(flat, 99))], CLASSES)
 

@@ -77,7 +77,7 @@ def curve(workspace: Workspace, *, arm: str, seed: int) -> Iterator[CurvePoint]:
                 seed=seed,
                 round=run.round or 0,
                 seconds=sum(act.seconds for act in acts),
-                units=len(acts),
+                units=sum(act.slices for act in acts),
                 metrics={**run.metrics, "seconds": run.seconds},
             )
 
@@ -119,7 +119,7 @@ def _results(simulation: Simulation, points: Sequence[CurvePoint]) -> Results:
         data=Data(name=settings.name, cases=len(simulation.pool), fingerprint=fingerprint_json(prints)),
         seeds=tuple(sorted({p.seed for p in points})),
         arms=arms,
-        paired=tuple(Paired.of(c.a, c.b, c.metric, c.result) for c in pairs),
+        paired=tuple(Paired.of(c.a, c.b, metric=c.metric, difference=c.result) for c in pairs),
         command=" ".join(["frugalseg", *sys.argv[1:]]),
         environment=environment(simulation.hardware.device),
     )

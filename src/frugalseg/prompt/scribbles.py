@@ -34,17 +34,27 @@ def scribble(part: np.ndarray, settings: ScribbleSettings, *, rng: np.random.Gen
 
 
 def _lines(part: np.ndarray, settings: ScribbleSettings, rng: np.random.Generator) -> Iterator[tuple[int, np.ndarray]]:
-    from skimage.morphology import skeletonize
-
     present = np.flatnonzero(np.bincount(part.ravel(), minlength=256)[:UNKNOWN])
     for value in present[present > 0]:
         pieces, n = ndimage.label(part == value, structure=np.ones((3, 3)))
         for piece in range(1, n + 1):
             mask = pieces == piece
             if mask.sum() >= settings.smallest:
-                yield int(value), _stretch(skeletonize(mask), settings.coverage, rng)
+                yield int(value), _stretch(_middle(mask), settings.coverage, rng)
     if 0 in present and settings.background > 0:
         yield 0, _stretch(_around(part, settings), settings.background, rng)
+
+
+def _middle(mask: np.ndarray) -> np.ndarray:
+    """The middle line of an object; for a compact one, whose middle is a point, the curve half way to its border."""
+    from skimage.morphology import skeletonize
+
+    line = np.asarray(skeletonize(mask))
+    if line.sum() >= np.sqrt(mask.sum()) / 2:
+        return line
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    half = float(depth.max()) / 2
+    return np.asarray((depth > half) & (depth <= half + 1))
 
 
 def _around(part: np.ndarray, settings: ScribbleSettings) -> np.ndarray:

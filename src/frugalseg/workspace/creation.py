@@ -11,7 +11,7 @@ from sqlalchemy import URL, inspect, make_url
 from sqlalchemy.orm import Session
 
 from frugalseg.data.pool import Pool
-from frugalseg.data.splits import Split
+from frugalseg.data.splits import Split, check_split
 from frugalseg.errors import DataError
 from frugalseg.files import write_bytes
 from frugalseg.workspace.database import Database, now
@@ -77,8 +77,12 @@ def new_database(folder: Path, url: str | None) -> Database:
 def fill(
     session: Session, pool: Pool, *, data: str, labels_are: str, split: Split, settings: Mapping[str, Any]
 ) -> None:
-    """Makes the tables and notes what the workspace is about, within the caller's transaction."""
-    subsets = _subsets(pool, split)
+    """Makes the tables and notes what the workspace is about, within the caller's transaction.
+
+    Raises `DataError` for a split that names unknown cases or cuts a group.
+    """
+    check_split(split, pool.cases)
+    subsets = {case: name for name, ids in split.parts.items() for case in ids}
     stems = to_stems(case.id for case in pool.cases)
     tables.metadata.create_all(session.connection())
     session.add(
@@ -87,7 +91,7 @@ def fill(
             data=data,
             labels_are=labels_are,
             classes=list(pool.classes),
-            split={name: list(ids) for name, ids in _named(split).items()},
+            split={name: list(ids) for name, ids in split.parts.items()},
             settings=dict(settings),
             created=now(),
         )
@@ -109,17 +113,3 @@ def fill(
 
 def _own(folder: Path) -> URL:
     return URL.create("sqlite", database=str(folder.absolute() / DATABASE))
-
-
-def _named(split: Split) -> dict[str, tuple[str, ...]]:
-    return {"train": split.train, "validation": split.validation, "test": split.test}
-
-
-def _subsets(pool: Pool, split: Split) -> dict[str, str]:
-    """Case id -> subset; raises `DataError` for an id that is not in the pool or in two subsets."""
-    subsets: dict[str, str] = {}
-    for name, ids in _named(split).items():
-        for case in ids:
-            if subsets.setdefault(pool[case].id, name) != name:
-                raise DataError(f"case '{case}' is in two parts of the split: {subsets[case]} and {name}")
-    return subsets

@@ -21,11 +21,13 @@ class Round:
 class Drawn:
     """One act of annotation as it was kept: what, by whom, at which cost, when (UTC, ISO 8601).
 
+    `slices` are those a person went through: 1 for a slice or 2D image, 3 for planes, those of the volume drawn whole.
     `round` was the latest one at that time, None before the first.
     """
 
     unit: Unit
     rater: str
+    slices: int
     seconds: float
     when: str
     round: int | None

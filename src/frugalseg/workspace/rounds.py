@@ -7,12 +7,14 @@ from typing import Any
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
+from frugalseg.data.cost import paging_axes
+from frugalseg.data.geometry import Geometry
 from frugalseg.data.unit import Unit
 from frugalseg.errors import DataError
 from frugalseg.workspace.database import now
-from frugalseg.workspace.labels import known_rater, locked_case
+from frugalseg.workspace.labels import geometry_of, known_rater, locked_case
 from frugalseg.workspace.records import Drawn, Round
-from frugalseg.workspace.tables import AnnotationRow, RoundRow, UnitRow
+from frugalseg.workspace.tables import AnnotationRow, CaseRow, RoundRow, UnitRow
 
 
 def open_round(
@@ -83,13 +85,23 @@ def add_annotation(session: Session, unit: Unit, rater: str, seconds: float) -> 
 
 def all_drawn(session: Session, rater: str | None, up_to_round: int | None) -> tuple[Drawn, ...]:
     """The acts of annotation in the order in which they happened."""
-    query = select(AnnotationRow, UnitRow).join(UnitRow, AnnotationRow.unit == UnitRow.id).order_by(AnnotationRow.id)
+    query = (
+        select(AnnotationRow, UnitRow, CaseRow)
+        .join(UnitRow, AnnotationRow.unit == UnitRow.id)
+        .join(CaseRow, UnitRow.case == CaseRow.id)
+        .order_by(AnnotationRow.id)
+    )
     if rater is not None:
         query = query.where(AnnotationRow.rater == rater)
     if up_to_round is not None:
         query = query.where(or_(AnnotationRow.round.is_(None), AnnotationRow.round <= up_to_round))
-    rows = session.execute(query)
-    return tuple(Drawn(to_unit(u), a.rater, a.seconds, a.when, a.round) for a, u in rows)
+    return tuple(_drawn(act, to_unit(unit), geometry_of(case)) for act, unit, case in session.execute(query))
+
+
+def _drawn(act: AnnotationRow, unit: Unit, geometry: Geometry) -> Drawn:
+    regions = zip(unit.regions(geometry.shape), paging_axes(unit, geometry), strict=True)
+    slices = 1 if geometry.ndim == 2 else sum(region[axis].stop - region[axis].start for region, axis in regions)
+    return Drawn(unit, act.rater, slices=slices, seconds=act.seconds, when=act.when, round=act.round)
 
 
 def to_unit(row: UnitRow) -> Unit:

@@ -1,0 +1,1 @@
+"""What is measured: overlap, surfaces, instances. Each definition is written once, here."""
