@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -26,6 +27,23 @@ def evaluate(
     """Predicts and scores each case that has a complete label (all of them, or the ids given), one record a case."""
     for case in cases if cases is not None else [c.id for c in pool.cases if c.id in pool.truth]:
         yield score_case(pool, case, model.predict(pool[case]).label, rater=rater)
+
+
+def evaluate_masks(folder: Path, pool: Pool, cases: Iterable[str], *, rater: str | None = None) -> Iterator[CaseScore]:
+    """Scores the masks in a folder, named like the cases, against their complete labels, one record a case.
+
+    A mask holds class numbers. Raises `DataError` for a missing mask and one of another shape or affine.
+    """
+    from frugalseg.data.formats import read_values
+
+    for case in cases:
+        files = sorted(f for f in folder.glob(f"{case}.*") if f.is_file())
+        if len(files) != 1:
+            raise DataError(f"{folder}: there must be one mask '{case}.*', but there are {len(files)}")
+        values, geometry = read_values(files[0])
+        if gap := geometry.differs(pool[case].geometry):
+            raise DataError(f"{files[0]}: it does not lie on its image: {gap}")
+        yield score_case(pool, case, SemanticLabel(values.astype(np.uint8), pool.classes), rater=rater)
 
 
 def score_case(pool: Pool, case: str, prediction: SemanticLabel, *, rater: str | None = None) -> CaseScore:

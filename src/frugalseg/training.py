@@ -12,9 +12,11 @@ from torch import nn
 
 from frugalseg.data.augment import AugmentSettings, augment
 from frugalseg.data.batch import Batch
+from frugalseg.data.label import SemanticLabel
 from frugalseg.data.pool import Pool
 from frugalseg.data.sampling import SamplingSettings, TwoStream
 from frugalseg.errors import DataError, SettingsError, lookup
+from frugalseg.files import fingerprint_array, fingerprint_json
 from frugalseg.learn.engine import FitSettings, Hardware, Step, fit
 from frugalseg.methods import METHODS, build_method
 from frugalseg.seeds import derive
@@ -68,7 +70,13 @@ class Training:
             return augment(stream.batch(step), self.settings.augment)
 
         yield from fit(
-            method, batches, self.settings.fit, folder=self.folder, hardware=self.hardware, seed=self.seed
+            method,
+            batches,
+            self.settings.fit,
+            folder=self.folder,
+            hardware=self.hardware,
+            seed=self.seed,
+            about=self._about(labelled),
         )
         self._predictor = method.predictor
 
@@ -79,6 +87,24 @@ class Training:
             raise RuntimeError("the training has not ended: go through steps() first")
         info = {"method": self.settings.method, "steps": str(self.settings.fit.steps), "seed": str(self.seed)}
         return Model(self.plan, self._predictor, info)
+
+    def _about(self, labelled: list[str]) -> dict[str, Any]:
+        """What makes this run the same run, beside its method and seed: a checkpoint of anything else is refused."""
+        drawn = {case: fingerprint_array(self._label(case).array) for case in labelled}
+        settings = self.settings.model_dump(mode="json", exclude={"fit", "method", "options"})
+        cases = [case.source.fingerprint() for case in self.pool.cases]
+        return {
+            "plan": self.plan.completed().model_dump(mode="json"),
+            "settings": settings,
+            "cases": fingerprint_json(cases),
+            "labels": fingerprint_json(drawn),
+        }
+
+    def _label(self, case: str) -> SemanticLabel:
+        label = self.pool.label(case, self.rater)
+        if label is None:
+            raise DataError(f"{case}: its label vanished while it was read")
+        return label
 
     def _stream(self, labelled: list[str], rest: list[str]) -> TwoStream:
         prepared = PreparedCases(self.pool, self.plan, self.cache or self.folder / "prepared", rater=self.rater)

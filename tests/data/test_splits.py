@@ -97,8 +97,8 @@ def test_more_folds_than_groups_are_refused(n):
     [
         (Split(("p00_0",), test=("p00_1",)), "group 'p00' is cut: it has cases in train and in test"),
         (Split(("p00_0", "p0_1")), r"'p0_1', which is no case \(did you mean 'p01_1'"),
-        (Split(("p00_0", "p00_0")), "more than once, first 'p00_0'"),
-        (Split(("p00_0",), validation=("p00_0",)), "more than once"),
+        (Split(("p00_0", "p00_0")), "case 'p00_0' more than once, in train and in train"),
+        (Split(("p00_0",), validation=("p00_0",)), "more than once, in train and in validation"),
     ],
 )
 def test_leaks_are_found(split, match):

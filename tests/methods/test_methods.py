@@ -19,8 +19,16 @@ CPU = Hardware(device="cpu")
 each_method = pytest.mark.parametrize("name", METHODS)
 
 
-def trained(name: str, folder: Path, *, steps: int, batches: Callable[[int], Batch] | None = None) -> Method:
-    method = build_method(name, network_maker(dropout=0.1), {})
+def trained(
+    name: str,
+    folder: Path,
+    *,
+    steps: int,
+    batches: Callable[[int], Batch] | None = None,
+    dropout: float = 0.1,
+    **options: Any,
+) -> Method:
+    method = build_method(name, network_maker(dropout=dropout), options)
     settings = FitSettings(steps=steps, lr=0.02, tensorboard=False)
     for _ in fit(method, batches or world(), settings, folder=folder, hardware=CPU, seed=0):
         pass
@@ -49,6 +57,13 @@ def test_it_learns_the_tiny_world_from_a_few_drawn_lines(name: str, tmp_path: Pa
 def test_the_same_seed_gives_the_same_bits(name: str, tmp_path: Path) -> None:
     first, second = (weights(trained(name, tmp_path / run, steps=3)) for run in "ab")
     assert all(torch.equal(x, second[key]) for key, x in first.items())
+
+
+@pytest.mark.parametrize("name", ["mean-teacher", "ua-mt", "cps"])
+def test_without_weight_on_the_unlabelled_voxels_it_is_supervised_learning(name: str, tmp_path: Path) -> None:
+    plain = trained("supervised", tmp_path / "plain", steps=5, dropout=0).predictor
+    other = trained(name, tmp_path / "other", steps=5, dropout=0, weight=0).predictor
+    torch.testing.assert_close(dict(other.state_dict()), dict(plain.state_dict()), atol=1e-4, rtol=1e-4)
 
 
 @each_method

@@ -1,3 +1,5 @@
+from dataclasses import replace
+from functools import cache
 from html.parser import HTMLParser
 
 import pytest
@@ -35,35 +37,40 @@ class Reader(HTMLParser):
         self.words.append(data)
 
 
-def make_report(**changes: object) -> Report:
+@cache
+def make_report() -> Report:
     points = make_points()
-    parts: dict[str, object] = {
-        "title": "Hips & <b>more</b>",
-        "subtitle": "two arms",
-        "curves": points,
-        "rows": rows_of(points),
-        "comparisons": (
+    return Report(
+        title="Hips & <b>more</b>",
+        subtitle="two arms",
+        curves=points,
+        rows=rows_of(points),
+        comparisons=(
             comparison(points, "good", "plain", metric="dice"),
             comparison(points, "good", "plain", metric="hd95_mm"),
             comparison(make_points(seeds=1), "good", "bound", metric="dice"),
         ),
-        "gallery": (case_panel(make_volume(), make_label(), make_label(), title="v0", caption="Dice 0.5"),),
-        "chosen": (Chosen("good", 0, 1, ("v3: planes 1,2,3",)), Chosen("good", 0, 0, ("v1: planes", "v2: planes"))),
-        "configuration": "seeds: [0, 1]\n",
-        "facts": {"Command": "frugalseg run x.yaml"},
-    }
-    return Report(**{**parts, **changes})
+        gallery=(case_panel(make_volume(), make_label(), make_label(), title="v0", caption="Dice 0.5"),),
+        chosen=(Chosen("good", 0, 1, ("v3: planes 1,2,3",)), Chosen("good", 0, 0, ("v1: planes", "v2: planes"))),
+        configuration="seeds: [0, 1]\n",
+        facts={"Command": "frugalseg run x.yaml"},
+    )
+
+
+@cache
+def whole_page() -> str:
+    return render(make_report())
 
 
 def test_the_page_is_whole_and_loads_nothing():
-    page = Reader(render(make_report()))
+    page = Reader(whole_page())
     assert page.open == []
     assert all(link.startswith(("data:", "#")) for link in page.loads)
     assert "http" not in page.text
 
 
 def test_the_page_says_what_is_in_the_report():
-    words = Reader(render(make_report())).text
+    words = Reader(whole_page()).text
     for part in (
         "two arms",
         "0.710 ± 0.010",
@@ -78,13 +85,13 @@ def test_the_page_says_what_is_in_the_report():
 
 
 def test_words_of_the_user_cannot_break_the_page():
-    page = render(make_report())
+    page = whole_page()
     assert "<b>more</b>" not in page
     assert "Hips &amp; &lt;b&gt;more&lt;/b&gt;" in page
 
 
 def test_verdicts_know_the_direction_of_a_metric_and_what_one_seed_is_worth():
-    words = Reader(render(make_report())).text
+    words = Reader(whole_page()).text
     assert "good − plain Dice +0.100 +0.100 to +0.100 good is better" in words
     assert "good − plain HD95 (mm) −1.00 −1.00 to −1.00 good is better" in words
     assert "good − bound Dice −0.200 – one seed: no interval" in words
@@ -93,15 +100,14 @@ def test_verdicts_know_the_direction_of_a_metric_and_what_one_seed_is_worth():
 def test_a_difference_whose_interval_holds_zero_is_called_noise():
     points = [p for p in make_points() if p.arm == "good"]
     noisy = [type(p)("other", p.seed, p.round, p.seconds, p.units, {"dice": 0.7 + (p.seed - 1) * 0.1}) for p in points]
-    words = Reader(
-        render(make_report(comparisons=(comparison((*points, *noisy), "good", "other", metric="dice"),)))
-    ).text
+    found = comparison((*points, *noisy), "good", "other", metric="dice")
+    words = Reader(render(Report("x", comparisons=(found,)))).text
     assert "inside the noise" in words
 
 
 @pytest.mark.parametrize("part", ["curves", "rows", "comparisons", "gallery", "chosen", "facts", "configuration"])
 def test_what_is_empty_is_left_out(part):
-    whole, less = render(make_report()), render(make_report(**{part: type(getattr(make_report(), part))()}))
+    whole, less = whole_page(), render(replace(make_report(), **{part: type(getattr(make_report(), part))()}))
     assert len(less) < len(whole)
     assert Reader(less).open == []
 

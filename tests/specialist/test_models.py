@@ -1,6 +1,7 @@
 import gc
 import weakref
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -81,6 +82,15 @@ def test_a_box_stays_where_it_was_and_the_affine_too(spacing):
     assert np.abs(found.max(0) - (13, 19, 11)).max() <= 1
     if spacing is None:
         np.testing.assert_array_equal(prediction.label.array, image.array)
+
+
+def test_a_saved_prediction_opens_over_its_image(tmp_path):
+    image = box_image((24, 30, 16), (1.0, 1.5, 2.0), np.s_[6:14, 8:20, 4:12])
+    prediction = bright(tiny_plan()).predict(image)
+    prediction.save(tmp_path / "mask.nii.gz")
+    mask = nibabel.load(tmp_path / "mask.nii.gz")
+    np.testing.assert_allclose(mask.affine, image.geometry.matrix, atol=1e-6)
+    np.testing.assert_array_equal(np.asarray(mask.dataobj), image.array)
 
 
 def test_a_2d_plan_resamples_within_slices_only():

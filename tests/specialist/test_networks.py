@@ -49,14 +49,14 @@ def test_logits_are_the_head_of_the_features(name, ndim):
 
 @every
 @both
-def test_gradient_reaches_every_parameter_from_a_batch_of_one(name, ndim):
+def test_gradient_reaches_every_parameter_and_every_skipped_channel_from_a_batch_of_one(name, ndim):
     net = network(name, ndim, dropout=0.0)
     x, y = image(ndim, batch=1), torch.randint(3, (1, *image(ndim).shape[2:]))
     F.cross_entropy(net(x), y).backward()
     for key, p in net.named_parameters():
         assert p.grad is not None, key
         assert p.grad.isfinite().all(), key
-        assert p.ndim == 1 or p.grad.any(), key
+        assert p.ndim == 1 or p.grad.transpose(0, 1).flatten(1).any(1).all(), key
 
 
 @every
@@ -101,6 +101,15 @@ def test_dropout_acts_in_training_only(name):
 
 
 @every
+@both
+def test_dropout_takes_whole_channels_of_the_features(name, ndim):
+    torch.manual_seed(0)
+    _, features = network(name, ndim, dropout=0.5).train().forward_features(image(ndim, batch=8))
+    alive = features.flatten(2).any(-1)
+    assert 0.2 < alive.float().mean() < 0.8
+
+
+@every
 def test_without_dropout_training_is_not_random(name):
     net, x = network(name, 2, dropout=0.0).train(), image(2)
     assert torch.equal(net(x), net(x))
@@ -141,7 +150,7 @@ def test_vnet_with_another_number_of_levels_is_refused():
 
 
 def test_isotropic_levels_halve_every_axis_until_it_is_short():
-    strides, kernels = fitted_levels((32, 16, 64), (1, 1, 1), n_levels=6, stem=False)
+    strides, kernels = fitted_levels((32, 16, 64), (1.0, 1.0, 1.0), n_levels=6, stem=False)
     assert strides == ((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 1, 2), (1, 1, 2))
     assert set(kernels) == {(3, 3, 3)}
 

@@ -69,6 +69,7 @@ def test_volumes_are_brought_to_the_plans_spacing():
     image = image_of((10, 20, 9), spacing=(3.0, 1.5, 1.0))
     assert prepare_image(image, tiny_plan(spacing=(1.5, 1.5, 2.0))).shape == (1, 20, 20, 4)
     assert prepare_image(image, tiny_plan(2, axis=0, spacing=(3.0, 3.0))).shape == (1, 10, 10, 3)
+    assert prepare_image(image, tiny_plan(2, axis=2, spacing=(1.5, 3.0))).shape == (1, 20, 10, 9)
     assert prepare_image(image, tiny_plan()).shape == (1, 10, 20, 9)
 
 

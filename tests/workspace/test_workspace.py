@@ -60,7 +60,7 @@ def test_a_second_workspace_in_the_same_folder_is_refused(workspace):
 @pytest.mark.parametrize(
     ("split", "message"),
     [
-        (Split(train=("v0", "v1"), validation=("v1",), test=()), "names 1 cases more than once, first 'v1'"),
+        (Split(train=("v0", "v1"), validation=("v1",), test=()), "'v1' more than once"),
         (Split(train=("v00",), validation=(), test=()), "names 'v00', which is no case"),
     ],
 )

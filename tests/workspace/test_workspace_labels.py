@@ -59,9 +59,32 @@ def test_a_2d_label_is_a_png_file(workspace):
     np.testing.assert_array_equal(workspace.labels.get("a/b: ü*?", "ada").array, label.array)
 
 
+def test_a_colour_picture_is_no_label(workspace):
+    folder = workspace.folder / "labels" / "ada"
+    workspace.labels.put("a/b: ü*?", "ada", make_label((7, 8)))
+    (file,) = folder.iterdir()
+    Picture.fromarray(np.arange(7 * 8 * 3, dtype=np.uint8).reshape(7, 8, 3)).save(file)
+    with pytest.raises(DataError, match=r"ada/a%2Fb.*\.png: "):
+        Workspace.open(workspace.folder)
+
+
 def test_nothing_drawn_is_none(workspace):
     assert workspace.labels.get("v0", "ada") is None
     assert workspace.labels.raters("v0") == ()
+
+
+def test_a_damaged_label_file_is_named(workspace):
+    workspace.labels.put("v0", "ada", make_label())
+    file = workspace.folder / "labels" / "ada" / "v0.nii.gz"
+    file.write_bytes(file.read_bytes()[:60])
+    with pytest.raises(DataError, match=r"v0\.nii\.gz"):
+        workspace.labels.get("v0", "ada")
+
+
+def test_a_case_that_is_not_in_the_workspace_is_named(workspace):
+    for ask in (workspace.labels.raters, lambda case: workspace.labels.get(case, "ada")):
+        with pytest.raises(DataError, match=r"no case 'v00' in the workspace \(did you mean 'v0'"):
+            ask("v00")
 
 
 def test_put_replaces_and_keeps_the_types(workspace):
@@ -104,11 +127,10 @@ def test_a_new_label_file_of_a_known_case_is_taken_over_at_opening(workspace):
     assert again.labels.raters("v0") == again.raters() == ("ada",)
 
 
-def test_a_label_whose_file_is_gone_is_an_error_and_forgotten_at_opening(workspace):
+def test_a_label_whose_file_is_gone_is_gone_and_that_is_said_at_opening(workspace):
     workspace.labels.put("v0", "ada", make_label())
     (workspace.folder / "labels" / "ada" / "v0.nii.gz").unlink()
-    with pytest.raises(DataError, match=r"v0\.nii\.gz: the label was moved or deleted"):
-        workspace.labels.get("v0", "ada")
+    assert workspace.labels.get("v0", "ada") is None
     again = Workspace.open(workspace.folder)
     assert "was forgotten" in again.repairs[0]
     assert again.labels.raters("v0") == ()
@@ -125,8 +147,9 @@ def test_files_that_are_no_labels_are_named_and_left_alone(workspace):
 @pytest.mark.parametrize(
     ("array", "affine", "error", "message"),
     [
-        (np.full(SHAPE, 7, np.uint8), TILTED.matrix, DataError, r"label values \[7\]"),
+        (np.full(SHAPE, 7, np.uint8), TILTED.matrix, DataError, r"v0\.nii\.gz: label values \[7\]"),
         (np.full(SHAPE, 0.5, np.float32), TILTED.matrix, DataError, "whole numbers"),
+        (np.full(SHAPE, np.nan, np.float32), TILTED.matrix, DataError, "whole numbers"),
         (np.ones((4, 5, 7), np.uint8), TILTED.matrix, GeometryMismatch, r"shape \(4, 5, 7\)"),
         (np.ones(SHAPE, np.uint8), np.eye(4), GeometryMismatch, "affine"),
     ],

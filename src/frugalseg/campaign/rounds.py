@@ -1,4 +1,4 @@
-"""The verbs of one round, each on a workspace: choose, draw, train, measure. People and simulations use the same ones."""
+"""The verbs of one round, each on a workspace: choose, draw, train. People and simulations use the same ones."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -54,6 +54,21 @@ def choose(workspace: Workspace, purchase: Purchase, *, seed: int) -> list[Unit]
         raise DataError("there is nothing left to label: every unit of the training cases has been drawn")
     workspace.select(number, units, strategy=purchase.strategy, settings=purchase.model_dump(mode="json"))
     return units
+
+
+def open_units(workspace: Workspace) -> list[Unit]:
+    """What the open round still lacks. Raises `DataError` when no round is open."""
+    rounds = workspace.rounds()
+    if not rounds or rounds[-1].is_closed:
+        raise DataError(f"no round is open: choose what to draw first, with frugalseg select {workspace.folder}")
+    return workspace.pending(rounds[-1].number)
+
+
+def close_open(workspace: Workspace) -> None:
+    """Closes the open round, if there is one."""
+    rounds = workspace.rounds()
+    if rounds and not rounds[-1].is_closed:
+        workspace.close_round(rounds[-1].number)
 
 
 def _probabilities(pool: Pool, model: Model) -> Predict:

@@ -45,7 +45,7 @@ class CampaignSettings(Settings):
     plan: dict[str, Any] = Field(default_factory=dict)  # changes to the plan made from the data
     train: TrainSettings = TrainSettings()
     seeds: tuple[int, ...] = (0, 1, 2)
-    arms: dict[str, dict[str, Any]] = Field(default_factory=lambda: {"campaign": {}})
+    arms: dict[str, dict[str, Any]] = {"campaign": {}}
     compare: tuple[tuple[str, str], ...] = ()  # pairs of arms whose difference is tested over the seeds
 
     @model_validator(mode="after")

@@ -81,7 +81,7 @@ class Simulation:
         return [(arm, seed) for arm, seed in pairs if (self.folder(arm, seed) / "finished.json").exists()]
 
     def workspace(self, arm: str, seed: int) -> Workspace:
-        """The workspace of an (arm, seed); made when it is not there yet. Raises `SettingsError` for changed settings."""
+        """The workspace of an (arm, seed); made when there is none. Raises `SettingsError` for changed settings."""
         folder = self.folder(arm, seed) / "workspace"
         settings = self.settings.arm(arm).model_dump(mode="json", exclude={"seeds", "arms", "compare", "name"})
         if not folder.exists():

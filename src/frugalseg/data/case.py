@@ -23,6 +23,10 @@ class ImageSource(Protocol):
 class LabelSource(Protocol):
     """Where a label comes from; values are mapped to classes in here, at the door."""
 
+    def geometry(self) -> Geometry | None:
+        """Where the label's voxels lie by its own file, or None where it has no geometry of its own."""
+        ...
+
     def read(self) -> SemanticLabel | InstanceLabel:
         """The label; raises `DataError` that names the file."""
         ...

@@ -1,8 +1,7 @@
 """Which cases train, which validate, which test. A group (patient, specimen, video) is never cut."""
 
 import json
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,22 +71,22 @@ def split_folds(cases: Iterable[Case], *, seed: int, n: int) -> list[Split]:
 
 def check_split(split: Split, cases: Iterable[Case]) -> None:
     """Raises `DataError` when an id is unknown or named twice, and when a group lies in more than one part."""
+    for problem, remedy in split_problems(split, cases):
+        raise DataError(f"{problem}; {remedy}")
+
+
+def split_problems(split: Split, cases: Iterable[Case]) -> Iterator[tuple[str, str]]:
+    """Yields what is wrong with a split, each with its remedy: unknown ids, ids named twice, groups that are cut."""
     group_of = {case.id: case.group for case in cases}
-    for part, ids in split.parts.items():
-        for case in ids:
-            if case not in group_of:
-                raise DataError(
-                    f"the {part} part of the split names '{case}', which is no case{nearest(case, group_of)}"
-                )
-    twice = sorted(case for case, n in Counter(c for ids in split.parts.values() for c in ids).items() if n > 1)
-    if twice:
-        raise DataError(f"the split names {len(twice)} cases more than once, first '{twice[0]}'; name each once")
-    for group, (first, *others) in _parts_of_groups(split, group_of).items():
-        if others:
-            raise DataError(
-                f"group '{group}' is cut: it has cases in {first} and in {others[0]}, so that one measures what it has "
-                f"seen; put all of its cases into one part"
-            )
+    for case, parts in _parts_of(split, {case: case for ids in split.parts.values() for case in ids}).items():
+        if case not in group_of:
+            yield f"the split's {parts[0]} part names '{case}', which is no case{nearest(case, group_of)}", "correct it"
+        elif len(parts) > 1:
+            yield f"the split names case '{case}' more than once, in {' and in '.join(parts)}", "name it once"
+    for group, parts in _parts_of(split, group_of).items():
+        if len(set(parts)) > 1:
+            problem = f"group '{group}' is cut: it has cases in {' and in '.join(dict.fromkeys(parts))}"
+            yield problem, "put all of its cases into one part, else one measures on what was trained"
 
 
 def read_split(path: Path) -> Split:
@@ -165,9 +164,11 @@ def _take(sizes: dict[str, int], target: int) -> list[str]:
     return taken or ([min(sizes, key=sizes.__getitem__)] if target and sizes else [])
 
 
-def _parts_of_groups(split: Split, group_of: dict[str, str]) -> dict[str, list[str]]:
+def _parts_of(split: Split, name_of: Mapping[str, str]) -> dict[str, list[str]]:
+    """For each name (of a case or a group) the part of each case that has it."""
     found: dict[str, list[str]] = {}
     for part, ids in split.parts.items():
-        for group in sorted({group_of[case] for case in ids}):
-            found.setdefault(group, []).append(part)
+        for case in ids:
+            if case in name_of:
+                found.setdefault(name_of[case], []).append(part)
     return found

@@ -75,7 +75,7 @@ def _write_nifti(path: Path, array: np.ndarray, geometry: Geometry) -> None:
     if array.ndim > geometry.ndim and geometry.ndim == 2:
         raise DataError(f"{path}: NIfTI holds no 2D image with several channels; write .tif or .png")
     affine = None if geometry.affine is None else geometry.matrix
-    file: Any = nib.Nifti1Image(array, affine)  # type: ignore[no-untyped-call]
+    file: Any = nib.Nifti1Image(array, affine)
     file.header.set_xyzt_units("mm")
     if affine is None:
         file.header.set_zooms([*geometry.spacing, *([1.0] * (array.ndim - geometry.ndim))])

@@ -28,7 +28,8 @@ We differ:
   passes for the uncertainty wake its dropout layers. In a network without dropout the noise alone makes the passes
   differ, so the uncertainty is then mostly the entropy of the teacher's own prediction.
 - both ramps have `ramp_steps`; the script spreads both over its 6000 iterations.
-- the teacher is handed out; the script hands out the student.
+
+As in the script the student is handed out.
 """
 
 import math
@@ -108,8 +109,8 @@ class UaMt(nn.Module):
 
     @property
     def predictor(self) -> nn.Module:
-        """The teacher's network."""
-        return self.teacher.net
+        """The student."""
+        return self.student
 
     def _noisy(self, batch: Batch, purpose: str) -> Tensor:
         s = self.settings

@@ -36,7 +36,7 @@ class Matching:
 
     @property
     def precision(self) -> float:
-        """tp / (tp + fp + fn), which Cellpose and StarDist call average precision at one threshold."""
+        """The ratio tp / (tp + fp + fn), which Cellpose and StarDist call average precision at one threshold."""
         union = self.n_prediction + self.n_truth - len(self.iou)
         return len(self.iou) / union if union else 1.0
 

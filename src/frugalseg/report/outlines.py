@@ -77,6 +77,6 @@ def _outlines(values: np.ndarray) -> list[tuple[int, "Outline"]]:
         mask = np.pad(values[box] == value, 1).astype(float)
         corner = np.array([box[1].start - 1, box[0].start - 1])
         # Holes run the other way round than rims, so they stay empty when the path is filled.
-        loops = [Outline(contour[:, ::-1] + corner, closed=True) for contour in find_contours(mask, 0.5)]  # type: ignore[no-untyped-call]
+        loops = [Outline(contour[:, ::-1] + corner, closed=True) for contour in find_contours(mask, 0.5)]
         found.append((value, Outline.make_compound_path(*loops)))
     return found

@@ -92,7 +92,7 @@ class Model:
             return x.image(), x.id
         if isinstance(x, np.ndarray):
             return Image(x, Geometry.plain(x.shape[: self.plan.space])), "array"
-        from frugalseg.data.read import read_image
+        from frugalseg.data.formats import read_image
 
         return read_image(Path(x)), str(x)
 

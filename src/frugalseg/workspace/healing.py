@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from frugalseg.files import fingerprint_file
 from frugalseg.workspace.database import Database
-from frugalseg.workspace.labels import WorkspaceLabels, known_rater, suffix
+from frugalseg.workspace.labels import WorkspaceLabels, file_name, known_rater
 from frugalseg.workspace.names import from_stem
 from frugalseg.workspace.tables import CaseRow, LabelRow
 
@@ -40,7 +40,7 @@ def heal(labels: WorkspaceLabels, database: Database) -> tuple[str, ...]:
 
 def _misfits(folder: Path, session: Session) -> Iterator[_Misfit]:
     rows = {row.file: row for row in session.scalars(select(LabelRow).order_by(LabelRow.file))}
-    cases = {case.stem + suffix(case): case for case in session.scalars(select(CaseRow))}
+    cases = {file_name(case): case for case in session.scalars(select(CaseRow))}
     for path in sorted((folder / "labels").glob("*/*")):
         if path.is_dir() or (path.name.startswith(".") and not path.name.startswith(".part-")):
             continue

@@ -1,5 +1,7 @@
 """The labels of a workspace: files that any viewer opens, described by rows."""
 
+import os
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +12,18 @@ from frugalseg.data.formats import read_values
 from frugalseg.data.geometry import Geometry
 from frugalseg.data.label import SemanticLabel
 from frugalseg.data.write import write_label
-from frugalseg.errors import DataError, GeometryMismatch, nearest
+from frugalseg.errors import DataError, GeometryMismatch, LabelValueError, nearest
 from frugalseg.files import fingerprint_file
 from frugalseg.workspace.database import Database, now
-from frugalseg.workspace.names import to_stem
+from frugalseg.workspace.names import from_stem, to_stem
 from frugalseg.workspace.tables import CaseRow, LabelRow, RaterRow
 
 
 class WorkspaceLabels:
     """What raters have drawn, as ``labels/RATER/CASE.nii.gz`` (volumes) or ``.png`` (2D), read when asked for.
 
-    Files are written before their rows, both while no other process writes; the file decides after a crash.
+    The files are the labels: what lies there counts, and reading asks no database. Rows describe them. A file is
+    written before its row, both while no other process writes; `frugalseg.workspace.healing` mends what a crash left.
     """
 
     def __init__(self, folder: Path, database: Database, classes: tuple[str, ...]) -> None:
@@ -29,10 +32,8 @@ class WorkspaceLabels:
         self._database = database
 
     def get(self, case: str, rater: str) -> SemanticLabel | None:
-        """What this rater has drawn on this case, or None. Raises `DataError` for a file that is gone or damaged."""
-        with self._database.reading() as session:
-            row = session.get(LabelRow, (case, rater))
-            return None if row is None else self.read(self.folder / row.file, session.get_one(CaseRow, case))
+        """What this rater has drawn on this case, or None. Raises `DataError` for a damaged file."""
+        return self._read_if_there(self._case(case), rater)
 
     def put(self, case: str, rater: str, label: SemanticLabel) -> None:
         """Replaces what this rater has drawn on this case; the file is whole or absent, whatever happens."""
@@ -41,19 +42,19 @@ class WorkspaceLabels:
 
     def raters(self, case: str) -> tuple[str, ...]:
         """Who has drawn on this case, in alphabetical order."""
-        with self._database.reading() as session:
-            return tuple(sorted(session.scalars(select(LabelRow.rater).where(LabelRow.case == case))))
+        name = file_name(self._case(case))
+        folders = (f.name for f in os.scandir(self.folder / "labels") if os.path.isfile(os.path.join(f.path, name)))
+        return tuple(sorted(from_stem(folder) for folder in folders))
 
     def add(self, session: Session, case: CaseRow, rater: str, label: SemanticLabel) -> None:
         """Writes what is known in `label` over what the rater had drawn, within the caller's transaction."""
-        row = session.get(LabelRow, (case.id, rater))
-        before = None if row is None else self.read(self.folder / row.file, case)
+        before = self._read_if_there(case, rater)
         self.write(session, case, rater, label if before is None else before.updated(label))
 
     def write(self, session: Session, case: CaseRow, rater: str, label: SemanticLabel) -> None:
         """Replaces file and row within the caller's transaction. Raises `DataError` when the label does not fit."""
         self.check(case, label)
-        file = f"labels/{known_rater(session, rater).stem}/{case.stem}{suffix(case)}"
+        file = f"labels/{known_rater(session, rater).stem}/{file_name(case)}"
         write_label(self.folder / file, label, geometry_of(case))
         self.describe(session, case, rater, file=file, label=label)
 
@@ -80,16 +81,34 @@ class WorkspaceLabels:
 
     def read(self, path: Path, case: CaseRow) -> SemanticLabel:
         """The label in a file of this case; another program may have saved it with another dtype."""
-        if not path.is_file():
-            raise DataError(f"{path}: the label was moved or deleted; put it back, or open the workspace again without")
         values, geometry = read_values(path)
         expected = geometry_of(case)
-        if difference := geometry.differs(expected):
+        difference = geometry.differs(expected) or ("" if values.shape == expected.shape else f"shape {values.shape}")
+        if difference:
             raise GeometryMismatch(f"{path}: the label does not lie on case '{case.id}': {difference}; save it again")
-        whole = values.astype(np.uint8)
-        if not np.array_equal(whole, values):
-            raise DataError(f"{path}: label values must be whole numbers from 0 to 255; save it as 8-bit integers")
-        return SemanticLabel(whole, self.classes)
+        if not np.isin(values, np.arange(256)).all():
+            raise LabelValueError(
+                f"{path}: label values must be whole numbers from 0 to 255; save it as 8-bit integers"
+            )
+        try:
+            return SemanticLabel(values.astype(np.uint8), self.classes)
+        except LabelValueError as error:
+            raise LabelValueError(f"{path}: {error}; correct the file, or move it away") from None
+
+    def _read_if_there(self, case: CaseRow, rater: str) -> SemanticLabel | None:
+        path = self.folder / "labels" / to_stem(rater) / file_name(case)
+        return self.read(path, case) if path.is_file() else None
+
+    @cached_property
+    def _cases(self) -> dict[str, CaseRow]:
+        """The rows of all cases; they never change once the workspace is made."""
+        with self._database.reading() as session:
+            return {row.id: row for row in session.scalars(select(CaseRow))}
+
+    def _case(self, case: str) -> CaseRow:
+        if case not in self._cases:
+            raise DataError(f"there is no case '{case}' in the workspace{nearest(case, self._cases)}")
+        return self._cases[case]
 
 
 def locked_case(session: Session, case: str) -> CaseRow:
@@ -114,9 +133,9 @@ def known_rater(session: Session, rater: str) -> RaterRow:
     return row
 
 
-def suffix(case: CaseRow) -> str:
-    """The suffix of the case's label files: NIfTI for volumes, PNG for images."""
-    return ".nii.gz" if len(case.shape) == 3 else ".png"
+def file_name(case: CaseRow) -> str:
+    """The name of the case's label files: NIfTI for volumes, PNG for images."""
+    return case.stem + (".nii.gz" if len(case.shape) == 3 else ".png")
 
 
 def geometry_of(case: CaseRow) -> Geometry:

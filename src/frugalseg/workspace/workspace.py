@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from sqlalchemy import inspect, select
 from sqlalchemy.orm import Session
@@ -52,7 +52,7 @@ class Workspace:
         data: str,
         split: Split,
         settings: Mapping[str, Any],
-        labels_are: str = "truth",
+        labels_are: Literal["drawn", "truth"] = "truth",
         database: str | None = None,
     ) -> "Workspace":
         """Makes a workspace for the pool; labels that were drawn already are copied into it.
@@ -199,7 +199,7 @@ class Workspace:
     def _reopened(self) -> Pool:
         from frugalseg.data.spec import open_data, parse_data_spec
 
-        return open_data(parse_data_spec(self.data), labels_are=self._labels_are)
+        return open_data(parse_data_spec(self.data), labels_are=cast(Literal["drawn", "truth"], self._labels_are))
 
     def _fingerprints(self) -> dict[str, str]:
         with self._database.reading() as session:

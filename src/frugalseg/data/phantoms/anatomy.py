@@ -33,7 +33,7 @@ def make_anatomy(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[np.n
 def _bent_grid(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """Coordinates (3, *shape) from -1 to 1, turned a little and bent by a smooth field."""
     axes = np.meshgrid(*[np.linspace(-1, 1, n, dtype=np.float32) for n in shape], indexing="ij")
-    bent = np.stack([a + 0.07 * smooth_field(shape, (3, 3, 3), rng) for a in axes])
+    bent = np.stack([a + 0.11 * smooth_field(shape, (3, 3, 3), rng) for a in axes])
     angle = rng.normal(0, 0.15)
     c, s = np.cos(angle), np.sin(angle)
     return np.stack([c * bent[0] - s * bent[1], s * bent[0] + c * bent[1], bent[2]]).astype(np.float32)
@@ -59,7 +59,7 @@ def _lumps(shape: tuple[int, ...], rng: np.random.Generator) -> list[tuple[np.nd
     """Vessels, cysts and loops of gut with the brightness of the organs and the duct, anywhere."""
     brightness = [*ORGANS, DUCT, 0.67]
     fields = [smooth_field(shape, (6, 6, 5), rng) for _ in brightness]
-    return [(f > 1.25, b + float(rng.normal(0, 0.02))) for f, b in zip(fields, brightness, strict=True)]
+    return [(f > 0.8, b + float(rng.normal(0, 0.02))) for f, b in zip(fields, brightness, strict=True)]
 
 
 def _scanned(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -69,7 +69,7 @@ def _scanned(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     blurred = image.copy()
     for axis in range(3):
         blurred = 0.5 * blurred + 0.25 * (np.roll(blurred, 1, axis) + np.roll(blurred, -1, axis))
-    field = np.exp(0.10 * smooth_field(shape, (2, 2, 2), rng))
+    field = np.exp(0.16 * smooth_field(shape, (2, 2, 2), rng))
     return to_uint8(rician(blurred * field, 0.045, rng))
 
 

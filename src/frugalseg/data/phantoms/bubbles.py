@@ -20,7 +20,7 @@ def make_bubbles(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[np.n
         ids[mask] = number
         image = _drawn(image, r, mask, rng)
     image = ndimage.gaussian_filter(image, rng.uniform(0.6, 1.3) * max(unit, 0.6))
-    image = image * np.exp(0.25 * smooth_field(shape, (2, 2), rng)) + rng.normal(0, 0.025, shape)
+    image = image * np.exp(0.34 * smooth_field(shape, (2, 2), rng)) + rng.normal(0, 0.025, shape)
     return to_uint8(image), {"exact": _compact(ids)}
 
 
@@ -47,8 +47,8 @@ def _dirt(shape: tuple[int, ...], unit: float, rng: np.random.Generator) -> np.n
     """Specks and threads that are no bubbles, bright and dark."""
     specks = np.abs(smooth_field(shape, (24, 24), rng))
     threads = np.abs(smooth_field(shape, (5, 5), rng))
-    some = smooth_field(shape, (4, 4), rng) > 0.3
-    return np.asarray(0.18 * (specks > 2.2) - 0.15 * (some & (threads < 0.03 / max(unit, 0.5))))
+    some = smooth_field(shape, (4, 4), rng) > 0.2
+    return np.asarray(0.18 * (specks > 1.6) - 0.15 * (some & (threads < 0.02 / max(unit, 0.5))))
 
 
 def _compact(ids: np.ndarray) -> np.ndarray:

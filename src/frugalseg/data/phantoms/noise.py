@@ -15,7 +15,9 @@ def smooth_field(shape: Sequence[int], cells: Sequence[int], rng: np.random.Gene
     for axis, (n, c) in enumerate(zip(shape, cells, strict=True)):
         weights = _cubic_weights(n, c)
         field = np.moveaxis(np.tensordot(weights, field, axes=(1, axis)), 0, axis)
-    return np.asarray(field / 0.58 ** len(shape), dtype=np.float32)  # a cubic B-spline keeps about 0.58 of it an axis
+    return np.asarray(
+        field / 0.69 ** len(shape), dtype=np.float32
+    )  # a cubic B-spline keeps 0.69 of the deviation an axis
 
 
 def _cubic_weights(n: int, cells: int) -> np.ndarray:

@@ -16,10 +16,10 @@ def make_rated(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[np.nda
     depth = _depth(shape, unit, rng)
     softness = rng.uniform(2.5, 4.5) * unit
     lesion = 1 / (1 + np.exp(-depth / softness))
-    lumps = smooth_field(shape, (9, 9), rng) > 1.35
-    image = 0.4 + 0.06 * smooth_field(shape, (5, 5), rng) + 0.28 * lesion + 0.22 * lumps * (depth < -6 * unit)
+    lumps = smooth_field(shape, (9, 9), rng) > 1.0
+    image = 0.4 + 0.08 * smooth_field(shape, (5, 5), rng) + 0.28 * lesion + 0.22 * lumps * (depth < -6 * unit)
     image = ndimage.gaussian_filter(image, 0.8) + 0.035 * grain(shape, 0.7, rng)
-    image = image * np.exp(0.12 * smooth_field(shape, (2, 2), rng))
+    image = image * np.exp(0.16 * smooth_field(shape, (2, 2), rng))
     return to_uint8(image), _drawn(depth, unit)
 
 

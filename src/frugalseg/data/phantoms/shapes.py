@@ -13,7 +13,7 @@ def make_shapes(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[np.nd
     """One image with its classes (uint8) and ids (int32); the shape in front owns the overlap."""
     unit = min(shape) / SIDE
     classes, ids = np.zeros(shape, np.uint8), np.zeros(shape, np.int32)
-    image = 0.5 + 0.10 * smooth_field(shape, (4, 4), rng)
+    image = 0.5 + 0.14 * smooth_field(shape, (4, 4), rng)
     number = 0
     for _ in range(int(rng.integers(8, 15))):
         value = int(rng.integers(1, 4))
@@ -22,7 +22,7 @@ def make_shapes(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[np.nd
             number += 1
             classes[mask], ids[mask] = value, number
             image = np.where(mask, 0.5 + rng.normal(0, 0.16) + 0.05 * grain(shape, rng.uniform(0.5, 2), rng), image)
-    image = image * np.exp(0.15 * smooth_field(shape, (2, 2), rng)) + rng.normal(0, 0.05, shape)
+    image = image * np.exp(0.2 * smooth_field(shape, (2, 2), rng)) + rng.normal(0, 0.05, shape)
     return to_uint8(image), classes, np.unique(ids, return_inverse=True)[1].reshape(shape).astype(np.int32)
 
 

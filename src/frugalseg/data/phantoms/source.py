@@ -66,6 +66,10 @@ class PhantomTruth:
     source: PhantomSource
     rater: str
 
+    def geometry(self) -> Geometry:
+        """Where the phantom's voxels lie."""
+        return self.source.geometry
+
     def read(self) -> SemanticLabel | InstanceLabel:
         """The label, exact by construction."""
         array = self.source.make()[1][self.rater]

@@ -1,0 +1,243 @@
+"""The verbs of one workspace, one function each."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from frugalseg.annotator import Oracle, OracleSettings
+from frugalseg.campaign import rounds
+from frugalseg.campaign.outcome import write_workspace_page
+from frugalseg.campaign.settings import Purchase
+from frugalseg.cli.show import bar, console, table
+from frugalseg.data.checks import Finding, check_pool, raise_on_errors
+from frugalseg.data.formats import image_files, read_image
+from frugalseg.data.pool import Pool
+from frugalseg.data.spec import open_data, parse_data_spec
+from frugalseg.data.splits import split_cases
+from frugalseg.errors import DataError, FrugalsegError, SettingsError, lookup
+from frugalseg.evaluation import CaseScore, evaluate_masks, mean_scores
+from frugalseg.evaluation import evaluate as evaluate_model
+from frugalseg.files import write_bytes, write_json
+from frugalseg.learn.hardware import Hardware
+from frugalseg.learn.processes import is_first
+from frugalseg.settings import override, parse, parse_assignments
+from frugalseg.specialist.model import Model
+from frugalseg.specialist.plan import make_plan, read_plan
+from frugalseg.training import TrainSettings
+from frugalseg.workspace import Workspace
+
+PLAN = "plan.yaml"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the user says his data is: folders, or a layout."""
+
+    images: Path | None
+    labels: Path | None
+    truth: Path | None
+    data: str
+
+    @property
+    def spec(self) -> str:
+        """The data as LAYOUT=DIR,option=value. Raises `SettingsError` when too little or too much was said."""
+        if bool(self.images) == bool(self.data):
+            raise SettingsError("say where the data is: either --images DIR, or --data LAYOUT=DIR,option=value")
+        if self.data:
+            return self.data
+        if self.labels and self.truth:
+            raise SettingsError("give --labels (what was drawn so far) or --truth (complete labels), not both")
+        found = self.labels or self.truth
+        return f"folder={self.images},images=." + (f",labels={found.absolute()}" if found else "")
+
+    @property
+    def labels_are(self) -> Literal["drawn", "truth"]:
+        """Whether labels are what somebody drew so far, or hidden complete ones."""
+        return "truth" if self.truth else "drawn"
+
+
+def init(folder: Path, source: Source, *, test: float, on_error: str, seed: int) -> None:
+    """Makes a workspace of the cases without errors; with errors only where it was told to skip them."""
+    skip = _skips(on_error)
+    pool = open_data(parse_data_spec(source.spec), labels_are=source.labels_are)
+    findings = _look_at(pool)
+    errors = [f for f in findings if f.severity == "error"]
+    if errors and not skip:
+        raise_on_errors(errors)
+    bad = {f.case for f in errors}
+    pool = pool.subset(c.id for c in pool.cases if c.id not in bad)
+    split = split_cases(pool.cases, seed=seed, test=test)
+    Workspace.create(folder, pool, data=source.spec, split=split, settings={}, labels_are=source.labels_are)
+    plan = make_plan(pool.subset(split.train))
+    write_bytes(folder / PLAN, plan.to_yaml().encode())
+    _describe(pool, bad)
+    console.print(f"{len(split.train)} cases to learn from, {len(split.test)} to measure on")
+    console.print(f"the plan is {folder / PLAN}: read it, edit it, then: frugalseg select {folder}")
+
+
+def _look_at(pool: Pool) -> list[Finding]:
+    findings = list(check_pool(pool))
+    for finding in findings:
+        console.print(f"{finding.severity}: {finding}", soft_wrap=True, markup=False)
+    return findings
+
+
+def _describe(pool: Pool, bad: set[str]) -> None:
+    shapes = sorted({c.geometry.shape for c in pool.cases})
+    spacings = sorted({tuple(round(s, 3) for s in c.geometry.spacing) for c in pool.cases})
+    rows = [
+        ["cases", f"{len(pool)}" + (f" ({len(bad)} left out)" if bad else "")],
+        ["groups", str(len({c.group for c in pool.cases}))],
+        ["shape", f"{shapes[0]}" if len(shapes) == 1 else f"{shapes[0]} to {shapes[-1]}"],
+        ["spacing (mm)", f"{spacings[0]}" if len(spacings) == 1 else f"{spacings[0]} to {spacings[-1]}"],
+        ["classes", ", ".join(pool.classes)],
+        ["drawn on", str(len(pool.labelled()))],
+        ["complete and hidden", str(sum(c.id in pool.truth for c in pool.cases))],
+    ]
+    table("what was found", ["", ""], rows)
+
+
+def select(folder: Path, wanted: Mapping[str, Any], *, seed: int) -> None:
+    """Opens a round and says what it wants."""
+    workspace = Workspace.open(folder)
+    units = rounds.choose(workspace, parse(Purchase, wanted, where="options"), seed=seed)
+    for unit in units:
+        console.print(str(unit), markup=False)
+    console.print(f"{len(units)} units to draw: frugalseg annotate {folder}")
+
+
+def annotate(folder: Path, by: str, *, changes: Sequence[str], seed: int) -> None:
+    """Has what the open round wants drawn."""
+    workspace = Workspace.open(folder)
+    settings = parse(OracleSettings, override({}, parse_assignments(changes)), where="oracle settings")
+    annotator = lookup({"oracle": Oracle(workspace.pool.truth, settings, seed=seed)}, by, "annotator")
+    units = rounds.open_units(workspace)
+    seconds = 0.0
+    with bar() as shown:
+        for n, act in enumerate(rounds.draw(workspace, annotator, units), 1):
+            seconds += act.seconds
+            shown.update("drawing", n, len(units))
+    console.print(f"{len(units)} units drawn in {seconds / 60:.1f} minutes of a person's time (as the cost model says)")
+
+
+def train(
+    folder: Path, given: Mapping[str, Any], *, changes: Sequence[str], seed: int, hardware: Mapping[str, Any]
+) -> None:
+    """Trains on what was drawn, measures on the test cases that have complete labels, closes the round."""
+    workspace = Workspace.open(folder)
+    settings = parse(TrainSettings, override(given, parse_assignments(changes)), where="train settings")
+    machine = parse(Hardware, hardware, where="options")
+    round_ = rounds.TrainingRound.begin(workspace, settings, plan=read_plan(folder / PLAN), seed=seed, hardware=machine)
+    began = time.monotonic()
+    with bar() as shown:
+        for step in round_.training.steps():
+            shown.update(settings.method, step.index + 1, settings.fit.steps, step.losses)
+    if not is_first():
+        return
+    tested = [c for c in workspace.split.test if c in workspace.pool.truth]
+    scores = list(evaluate_model(round_.training.model, workspace.pool, tested)) if tested else []
+    run = round_.finish(scores, seconds=time.monotonic() - began)
+    rounds.close_open(workspace)
+    console.print(f"model: {folder / str(run.model)}")
+    if scores:
+        _print_scores(scores)
+
+
+def predict(model: Path, images: Sequence[Path], out: Path, *, overlay: bool, on_error: str) -> None:
+    """Writes a mask for each image; with `overlay` a picture too."""
+    skip = _skips(on_error)
+    specialist, failed = _model(model), 0
+    for file in _each_image(images):
+        try:
+            image = read_image(file)
+            prediction = specialist.predict(image)
+        except FrugalsegError as error:
+            if not skip:
+                raise
+            failed += 1
+            console.print(f"left out: {error}", soft_wrap=True, markup=False)
+            continue
+        target = out / _mask_name(file, image.geometry.ndim)
+        prediction.save(target)
+        if overlay:
+            from frugalseg.report.pictures import overlay_png
+
+            overlay_png(target.with_name(_stem(file) + "_overlay.png"), image, prediction.label)
+        console.print(f"{file} -> {target}", soft_wrap=True, markup=False)
+    if failed:
+        console.print(f"{failed} images were left out")
+
+
+def evaluate(model: Path, data: str, out: Path | None) -> None:
+    """Measures a model or a folder of masks, case by case."""
+    is_workspace = Workspace.exists(model)
+    if not data and not is_workspace:
+        raise SettingsError("say which labelled data to measure on: --data LAYOUT=DIR,option=value")
+    pool = open_data(parse_data_spec(data), labels_are="truth") if data else Workspace.open(model).pool
+    cases = [c.id for c in pool.cases if c.id in pool.truth]
+    if is_workspace and not data:
+        cases = [c for c in Workspace.open(model).split.test if c in pool.truth]
+    if model.is_dir() and not is_workspace:
+        scores = list(evaluate_masks(model, pool, cases))
+    else:
+        scores = list(evaluate_model(_model(model), pool, cases))
+    _print_scores(scores)
+    if out:
+        write_json(out, {"mean": mean_scores(scores), "cases": {s.case: s.scores for s in scores}})
+
+
+def report(folder: Path, out: Path) -> None:
+    """Writes the page of a workspace, or of a simulated campaign."""
+    if Workspace.exists(folder):
+        write_workspace_page(Workspace.open(folder), out)
+    else:
+        raise DataError(f"{folder} is no workspace; `frugalseg run` writes the report of a campaign by itself")
+    console.print(f"report: {out}")
+
+
+def export(folder: Path, out: Path, *, to: str, rater: str | None) -> None:
+    """Writes what was drawn for other programs."""
+    from frugalseg.data.export_coco import export_coco
+    from frugalseg.data.export_nnunet import export_nnunet
+
+    formats: dict[str, Callable[..., object]] = {"nnunet": export_nnunet, "coco": export_coco}
+    lookup(formats, to, "format")(Workspace.open(folder).pool, out, rater=rater)
+    console.print(f"written: {out}")
+
+
+def _skips(on_error: str) -> bool:
+    return lookup({"stop": False, "skip": True}, on_error, "--on-error")
+
+
+def _model(path: Path) -> Model:
+    if not Workspace.exists(path):
+        return Model.load(path)
+    found = rounds.latest_model(Workspace.open(path))
+    if found is None:
+        raise DataError(f"{path} has no trained model yet: frugalseg train {path}")
+    return found
+
+
+def _each_image(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"{path}: there is no such file or folder")
+        yield from image_files(path) if path.is_dir() else [path]
+
+
+def _stem(file: Path) -> str:
+    return file.name.removesuffix(".gz").rsplit(".", 1)[0] if file.is_file() else file.name
+
+
+def _mask_name(file: Path, ndim: int) -> str:
+    """The mask's name: the image's own where its format holds masks without loss, else NIfTI or PNG."""
+    keeps = (".nii", ".nii.gz", ".nrrd", ".mha", ".png", ".tif", ".tiff")
+    suffix = next((s for s in keeps if file.name.lower().endswith(s)), ".nii.gz" if ndim == 3 else ".png")
+    return _stem(file) + suffix
+
+
+def _print_scores(scores: Sequence[CaseScore]) -> None:
+    mean = mean_scores(scores)
+    table(f"mean over {len(scores)} cases", ["metric", "mean"], [[k, f"{v:.3f}"] for k, v in mean.items()])

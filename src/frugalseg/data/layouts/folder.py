@@ -1,0 +1,138 @@
+"""The plain layout: images/, labels/ or labels/RATER/, scribbles/, matched by the names of the files."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from frugalseg.data.case import LabelSource
+from frugalseg.data.formats import image_files, read_values, stem_of
+from frugalseg.data.label import UNKNOWN
+from frugalseg.data.layouts.found import Found, file_case
+from frugalseg.data.sources import ClassMap, InstanceFile, SemanticFile
+from frugalseg.errors import DataError, SettingsError
+from frugalseg.settings import Settings
+
+
+class FolderOptions(Settings):
+    """Options of the layout; lists are written 1+2 on the command line."""
+
+    images: str | None = None  # folder of images; images/ where it exists, else the folder itself
+    labels: str | None = None  # folder of labels, or of one folder a rater; labels/ where it exists
+    scribbles: str | None = None  # folder of strokes; scribbles/ where it exists
+    classes: tuple[int, ...] = ()  # values of the label files that become class 1, 2, ...; the others are background
+    names: tuple[str, ...] = ()  # of the classes, without the background
+    group: str | None = None  # column of index.csv; `group` where it exists, else every case is a group
+    unknown: int | None = Field(None, ge=0)  # value of label and stroke files that means nobody looked; 255 does too
+    instances: bool = False  # label files hold object ids
+
+    @field_validator("classes", "names", mode="before")
+    @classmethod
+    def _list(cls, value: object) -> object:
+        return tuple(value.split("+")) if isinstance(value, str) else value
+
+
+def open_folder(root: Path, options: FolderOptions) -> Found:
+    """The cases of a folder. Raises `DataError` when there is no image, or no label belongs to an image."""
+    images = {stem_of(f) if f.is_file() else f.name: f for f in _images(root, options)}
+    groups = _groups(root, options.group)
+    cases = tuple(file_case(name, (f,), group=groups.get(name)) for name, f in images.items())
+    labels = _folder(root, options.labels, "labels")
+    strokes = _folder(root, options.scribbles, "scribbles")
+    files = [*_by_rater(labels, images), *(("scribbles", n, f) for n, f in _matched(strokes, images))]
+    classes = _class_map([f for _, _, f in files], options)
+    complete: dict[str, dict[str, LabelSource]] = {}
+    partial: dict[str, dict[str, LabelSource]] = {}
+    for rater, name, file in files:
+        target = partial if rater == "scribbles" else complete
+        source = SemanticFile(file, classes)
+        is_ids = options.instances and rater != "scribbles"
+        target.setdefault(name, {})[rater] = InstanceFile(file, unknown=options.unknown) if is_ids else source
+    return Found(cases, classes.names, complete, partial)
+
+
+def _images(root: Path, options: FolderOptions) -> list[Path]:
+    folder = _folder(root, options.images, "images") or root
+    subfolders = sorted(d for d in folder.iterdir() if d.is_dir() and not d.name.startswith("."))
+    try:
+        return list(image_files(folder))
+    except DataError:
+        if not subfolders or (folder == root and options.images is None):
+            raise
+        return [file for d in subfolders for file in image_files(d)]
+
+
+def _folder(root: Path, given: str | None, usual: str) -> Path | None:
+    if given is None:
+        return root / usual if (root / usual).is_dir() else None
+    folder = root / given
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder of {usual}")
+    return folder
+
+
+def _by_rater(folder: Path | None, images: dict[str, Path]) -> Iterator[tuple[str, str, Path]]:
+    if folder is None:
+        return
+    raters = sorted(d for d in folder.iterdir() if d.is_dir() and not d.name.startswith("."))
+    for rater, where in [(d.name, d) for d in raters] or [("expert", folder)]:
+        yield from ((rater, name, file) for name, file in _matched(where, images))
+
+
+def _matched(folder: Path | None, images: dict[str, Path]) -> Iterator[tuple[str, Path]]:
+    if folder is None:
+        return
+    pairs = [(stem_of(f), f) for f in image_files(folder)]
+    found = [(name, f) for name, f in pairs if name in images]
+    if not found:
+        raise DataError(
+            f"{folder}: no file is named like an image: there are {pairs[0][1].name}, ... and "
+            f"{next(iter(images.values())).name}, ...; a label has its image's name"
+        )
+    yield from found
+
+
+def _groups(root: Path, column: str | None) -> dict[str, str]:
+    index = root / "index.csv"
+    if not index.is_file():
+        if column is not None:
+            raise DataError(f"{index}: there is no such file, but group={column} names a column of it")
+        return {}
+    with index.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    wanted = column or "group"
+    if rows and (wanted not in rows[0] or "id" not in rows[0]):
+        if column is None:
+            return {}
+        raise DataError(f"{index}: needs the columns 'id' and '{column}', but has {', '.join(rows[0])}")
+    return {row["id"]: row[wanted] for row in rows}
+
+
+def _class_map(files: Iterable[Path], options: FolderOptions) -> ClassMap:
+    """From the options, or from all the values that occur, one file at a time."""
+    if options.instances:
+        values: tuple[int, ...] = (1,)
+    elif options.classes:
+        values = options.classes
+    else:
+        values = _values(files, options.unknown)
+        if len(values) < len(options.names):  # a class that occurs in none of these files
+            values = tuple(range(1, len(options.names) + 1))
+    names = options.names or (("object",) if len(values) == 1 else tuple(f"class{v}" for v in values))
+    if len(names) != len(values):
+        raise SettingsError(f"{len(names)} names ({'+'.join(names)}) for {len(values)} label values {list(values)}")
+    return ClassMap(("background", *names), values, options.unknown, others=bool(options.classes))
+
+
+def _values(files: Iterable[Path], unknown: int | None) -> tuple[int, ...]:
+    seen: set[int] = set()
+    for file in files:
+        seen.update(int(v) for v in np.unique(read_values(file)[0]))
+        if len(seen) > UNKNOWN:
+            raise DataError(
+                f"{file}: with it the labels hold more than {UNKNOWN} values; are they objects? instances=true"
+            )
+    is_binary = seen <= {0, UNKNOWN} and unknown is None
+    return (1,) if is_binary or not seen - {0, UNKNOWN, unknown} else tuple(sorted(seen - {0, UNKNOWN, unknown}))

@@ -1,0 +1,67 @@
+"""Data in one line of text: ``LAYOUT=DIR,option=value`` or ``phantom=KIND,n=40,seed=0,shape=48x48x40``."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from frugalseg.data.layouts import LAYOUTS, open_pool
+from frugalseg.data.pool import Pool
+from frugalseg.errors import SettingsError, lookup
+from frugalseg.settings import Settings, parse
+
+PHANTOM = "phantom"
+
+
+class DataSpec(Settings):
+    """Which layout, where, with which options."""
+
+    layout: str
+    place: str  # a folder, or the kind of a phantom
+    options: Mapping[str, str] = {}
+
+
+class PhantomOptions(Settings):
+    """Options after phantom=KIND."""
+
+    n: int = Field(40, ge=1)
+    seed: int = 0
+    shape: tuple[int, ...] | None = None
+
+    @field_validator("shape", mode="before")
+    @classmethod
+    def _by_x(cls, value: Any) -> Any:
+        return tuple(value.split("x")) if isinstance(value, str) else value
+
+
+def parse_data_spec(text: str) -> DataSpec:
+    """The spec in a text; ``$NAME`` stands for an environment variable. Raises `SettingsError`."""
+    parts = [part.partition("=") for part in _expanded(text).split(",")]
+    if any(not sign or not value for _, sign, value in parts):
+        raise SettingsError(f"data '{text}': write LAYOUT=DIR,option=value, for example folder=scans,classes=1+2")
+    (layout, _, place), *options = parts
+    lookup({**LAYOUTS, PHANTOM: None}, layout, "layout")
+    return DataSpec(layout=layout, place=place, options={key: value for key, _, value in options})
+
+
+def open_data(spec: DataSpec, *, labels_are: Literal["drawn", "truth"] = "drawn") -> Pool:
+    """The pool of a spec; a phantom's complete labels are always hidden truth. Raises `DataError`, `SettingsError`."""
+    if spec.layout == PHANTOM:
+        from frugalseg.data.phantoms import phantom_pool
+
+        chosen = parse(PhantomOptions, spec.options, where=f"options of phantom '{spec.place}'")
+        return phantom_pool(spec.place, n=chosen.n, seed=chosen.seed, shape=chosen.shape)
+    return open_pool(Path(spec.place), spec.layout, labels_are=labels_are, options=spec.options)
+
+
+def _expanded(text: str) -> str:
+    def value(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in os.environ:
+            raise SettingsError(f"data '{text}': the environment variable {name} is not set")
+        return os.environ[name]
+
+    return re.sub(r"\$(\w+)", value, text)
