@@ -93,6 +93,16 @@ def test_a_saved_prediction_opens_over_its_image(tmp_path):
     np.testing.assert_array_equal(np.asarray(mask.dataobj), image.array)
 
 
+def test_a_file_is_predicted_in_its_own_geometry_and_a_bad_one_is_named(tmp_path):
+    image = box_image((24, 30, 16), (1.0, 1.5, 2.0), np.s_[6:14, 8:20, 4:12])
+    nibabel.save(nibabel.Nifti1Image(image.array, image.geometry.matrix), tmp_path / "scan.nii.gz")
+    prediction = bright(tiny_plan()).predict(tmp_path / "scan.nii.gz")
+    assert prediction.geometry.differs(image.geometry) == ""
+    np.testing.assert_array_equal(prediction.label.array, image.array)
+    with pytest.raises(DataError, match=r"scan\.nii\.gz: the image has 3 axes"):
+        bright(tiny_plan(2)).predict(str(tmp_path / "scan.nii.gz"))
+
+
 def test_a_2d_plan_resamples_within_slices_only():
     image = box_image((24, 30, 5), (0.5, 0.5, 8.0), np.s_[6:14, 8:20, 2:4])
     label = bright(tiny_plan(2, axis=2, spacing=(1.0, 1.0))).predict(image).label.array

@@ -9,6 +9,7 @@ from workspace_worlds import CLASSES, SHAPE, Noise, draw, make_label, make_pool,
 from frugalseg.data.case import Case
 from frugalseg.data.geometry import Geometry
 from frugalseg.data.pool import LabelsInMemory, Pool
+from frugalseg.data.spec import open_data, parse_data_spec
 from frugalseg.data.splits import Split
 from frugalseg.data.unit import Unit
 from frugalseg.errors import DataError
@@ -283,3 +284,16 @@ def test_a_pool_of_one_case_in_a_folder_with_odd_letters_works(tmp_path: Path):
     made = Workspace.create(tmp_path / "naïve folder #1?", pool, data="", split=split, settings={})
     made.labels.put("x", "ada", make_label((3, 4)))
     assert made.pool.labelled() == ["x"]
+
+
+def test_the_pool_is_opened_again_from_the_text_that_made_it(tmp_path):
+    text = "phantom=anatomy,n=4,shape=12x12x10"
+    pool = open_data(parse_data_spec(text))
+    ids = [case.id for case in pool.cases]
+    split = Split(train=tuple(ids[:3]), test=(ids[3],))
+    made = Workspace.create(tmp_path / "work", pool, data=text, split=split, settings={})
+    made.labels.put(ids[0], "ada", pool.truth.semantic(ids[0]))
+    again = Workspace.open(tmp_path / "work").pool
+    assert [case.id for case in again.cases] == ids
+    assert again.labelled() == [ids[0]]
+    np.testing.assert_array_equal(again.label(ids[0]).array, again.truth.semantic(ids[0]).array)
