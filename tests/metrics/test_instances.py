@@ -179,3 +179,12 @@ def test_what_cannot_be_measured_is_refused():
         overlaps(label([[-1]]), label([[0]]))
     with pytest.raises(SettingsError, match="must lie above 0"):
         match_instances(label([[0]]), label([[0]]), threshold=0.0)
+
+
+def test_an_object_that_lies_mostly_where_nobody_looked_is_no_error():
+    truth = np.zeros((20, 20), np.int32)
+    truth[:, :10] = -1
+    for columns, ap in ((slice(2, 12), 1.0), (slice(5, 15), 0.0), (slice(12, 16), 0.0)):
+        prediction = np.zeros_like(truth)
+        prediction[5:10, columns] = 1
+        assert average_precision(InstanceLabel(prediction), InstanceLabel(truth)) == ap

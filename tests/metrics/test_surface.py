@@ -8,7 +8,7 @@ from scipy.ndimage import binary_dilation, gaussian_filter
 from scipy.spatial.distance import cdist
 
 from frugalseg.errors import DataError
-from frugalseg.metrics.surface import asd, hd95, hd95_pooled, nsd, surface_distances
+from frugalseg.metrics.surface import asd, hausdorff, hd95, hd95_pooled, nsd, surface_distances
 
 SPACING = (3.0, 0.5, 0.8)
 seeds = st.integers(0, 2**32 - 1)
@@ -137,7 +137,7 @@ def test_an_outlier_weighs_less_where_distances_are_pooled():
 
 
 def test_empty_masks_follow_the_rule():
-    nothing, some = np.zeros((30, 40), bool), box((3, 3), (9, 9), (30, 40))
+    nothing, some = np.zeros((31, 41), bool), box((3, 3), (9, 9), (31, 41))
     for metric in (hd95, hd95_pooled, asd):
         assert metric(nothing, nothing, spacing=(1.0, 1.0)) == 0
         for pair in ((nothing, some), (some, nothing)):
@@ -151,3 +151,9 @@ def test_empty_masks_follow_the_rule():
 def test_a_spacing_that_does_not_fit_is_refused(spacing):
     with pytest.raises(DataError, match="one positive number for each of 2 axes"):
         hd95(box((1, 1), (2, 2)), box((1, 1), (2, 2)), spacing=spacing)
+
+
+def test_nothing_found_costs_the_largest_distance_two_voxels_can_have():
+    one, other, nothing = (np.zeros((5, 4), bool) for _ in range(3))
+    one[0, 0] = other[-1, -1] = True
+    assert hd95(one, nothing, spacing=(1.0, 2.0)) == hausdorff(one, other, spacing=(1.0, 2.0)) == np.hypot(4, 6)

@@ -287,7 +287,7 @@ def test_a_pool_of_one_case_in_a_folder_with_odd_letters_works(tmp_path: Path):
 
 
 def test_the_pool_is_opened_again_from_the_text_that_made_it(tmp_path):
-    text = "phantom=anatomy,n=4,shape=12x12x10"
+    text = "phantom=anatomy,n=4,shape=16x18x20"
     pool = open_data(parse_data_spec(text))
     ids = [case.id for case in pool.cases]
     split = Split(train=tuple(ids[:3]), test=(ids[3],))

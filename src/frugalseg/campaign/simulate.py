@@ -24,7 +24,7 @@ from frugalseg.evaluation import evaluate
 from frugalseg.files import write_json
 from frugalseg.learn.engine import Hardware, Step
 from frugalseg.settings import parse
-from frugalseg.specialist.plan import Plan, make_plan
+from frugalseg.specialist.plan import DERIVED, Plan, make_plan
 from frugalseg.workspace import Workspace
 
 
@@ -58,8 +58,8 @@ class Simulation:
         data = open_data(parse_data_spec(settings.data), labels_are="truth")
         pool = Pool(data.cases, data.classes, truth=data.truth)  # a simulation begins with nothing drawn
         split = _split(pool, settings)
-        proposed = make_plan(pool.subset(split.train))
-        plan = parse(Plan, {**proposed.model_dump(mode="json"), **settings.plan}, where="plan")
+        proposed = make_plan(pool.subset(split.train)).model_dump(mode="json", exclude=DERIVED)
+        plan = parse(Plan, {**proposed, **settings.plan}, where="plan").completed()
         return cls(settings, out, hardware, pool, split, plan)
 
     def run(self, arms: tuple[str, ...] = ()) -> Iterator[Progress]:

@@ -176,13 +176,10 @@ class _naming:  # noqa: N801
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, DataError):
-            raise DataError(f"{self.path}: {error}") from error
-        if isinstance(error, _BROKEN):
+            raise type(error)(f"{self.path}: {error}") from error
+        # decoders raise anything on damaged files: struct.error, zlib.error, nibabel's own errors, RuntimeError, ...
+        if isinstance(error, Exception) and not isinstance(error, MemoryError):
             words = " ".join(str(error).split())[:200] or type(error).__name__
             raise DataError(
                 f"{self.path}: cannot be read, it is cut off or damaged ({words}); copy it again"
             ) from error
-
-
-_BROKEN = (OSError, EOFError, ValueError, KeyError, IndexError, zlib.error, RuntimeError, SyntaxError, TypeError)
-"""What the libraries raise on damaged files."""

@@ -21,7 +21,7 @@ def open_npy(path: Path, _key: str | None) -> Opened:
 
 def open_npz(path: Path, key: str | None) -> Opened:
     """One array of a npz file: the one named, or the only one."""
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:  # numpy leaks a damaged zip
         array = file[_chosen(file.files, key)]
     return Opened(_geometry(array.shape), lambda: array)
 

@@ -14,6 +14,12 @@ from frugalseg.errors import DataError
 _RAS = np.diag([-1.0, -1.0, 1.0])
 """From the LPS axes of ITK and DICOM to RAS, and back."""
 
+_POSITION = "0020|0032"
+_UNEVEN = 0.05  # largest deviation of a step between DICOM slices, as a part of the mean step; ours
+_STRAIGHT = (
+    0.9999  # smallest cosine of the angle between the stack and the direction across a slice (0.8 degrees); ours
+)
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -91,9 +97,40 @@ def open_dicom_folder(path: Path) -> Opened:
     if len(ids) != 1:
         what = f"{len(ids)} DICOM series are in this folder" if ids else "no DICOM series is in this folder"
         raise DataError(f"{what}; give a folder with exactly one")
+    files = SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(str(path), ids[0])
+    _check_steps([_position(file) for file in files])
     reader = SimpleITK.ImageSeriesReader()
-    reader.SetFileNames(SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(str(path), ids[0]))
+    reader.SetFileNames(files)
     return _whole(reader.Execute())
+
+
+def _position(file: str) -> tuple[np.ndarray, np.ndarray]:
+    """Position of a slice and the direction across it."""
+    import SimpleITK
+
+    reader: Any = SimpleITK.ImageFileReader()
+    reader.SetFileName(file)
+    reader.ReadImageInformation()
+    if not reader.HasMetaDataKey(_POSITION):
+        raise DataError(f"slice {Path(file).name} says no position (0020,0032); only slices with one make a volume")
+    return np.array(reader.GetOrigin()), np.reshape(reader.GetDirection(), (3, 3))[:, 2]
+
+
+def _check_steps(slices: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Raises `DataError` for missing, doubled and tilted slices, which ITK would stack as if they were even."""
+    if len(slices) == 1:
+        return
+    steps = np.diff([position for position, _ in slices], axis=0)
+    lengths = np.linalg.norm(steps, axis=1)
+    mean = float(lengths.mean())
+    if lengths.min() <= (1 - _UNEVEN) * mean or lengths.max() > (1 + _UNEVEN) * mean:
+        raise DataError(
+            f"its {len(slices)} slices lie {lengths.min():.4g} to {lengths.max():.4g} mm apart; restore missing ones, "
+            "take doubled ones out, or resample the series to NIfTI"
+        )
+    across = np.abs(steps @ slices[0][1]) / lengths
+    if across.min() < _STRAIGHT:
+        raise DataError("its slices are tilted against their stack (gantry tilt); resample the series to NIfTI")
 
 
 def _whole(file: Any) -> Opened:

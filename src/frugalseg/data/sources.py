@@ -12,7 +12,7 @@ from frugalseg.data.formats import read_geometry, read_image, read_values
 from frugalseg.data.geometry import Geometry
 from frugalseg.data.image import Image
 from frugalseg.data.label import UNKNOWN, InstanceLabel, SemanticLabel
-from frugalseg.errors import DataError, LabelValueError
+from frugalseg.errors import DataError, GeometryMismatch, LabelValueError
 from frugalseg.files import fingerprint_file
 
 
@@ -73,7 +73,8 @@ class ClassMap:
         if strange and not self.others:
             raise LabelValueError(
                 f"label values {strange[:8]} have no meaning: 0 is background, {list(self.values)} are classes, "
-                f"{UNKNOWN if self.unknown is None else self.unknown} is unknown; name them with classes=1+2 or unknown=N"
+                f"{UNKNOWN if self.unknown is None else self.unknown} is unknown; name them with classes=1+2 or "
+                "unknown=N"
             )
         array = np.zeros(whole.shape, np.uint8)
         for value in present:
@@ -126,19 +127,29 @@ class InstanceFile:
 
 
 class LabelsOnFiles:
-    """Labels that lie in files and are read when they are asked for; what is put stays in memory, on top."""
+    """Labels that lie in files and are read when they are asked for; what is put stays in memory, on top.
 
-    def __init__(self, sources: Mapping[str, Mapping[str, LabelSource]]) -> None:
+    `sources` are case -> rater -> source, `geometries` say where each case lies.
+    """
+
+    def __init__(self, sources: Mapping[str, Mapping[str, LabelSource]], geometries: Mapping[str, Geometry]) -> None:
         self.sources = sources
+        self.geometries = geometries
         self._put: dict[tuple[str, str], SemanticLabel] = {}
 
     def get(self, case: str, rater: str) -> SemanticLabel | None:
-        """What this rater has drawn on this case, or None; objects count as one class."""
+        """What this rater has drawn on this case, or None; objects count as one class.
+
+        Raises `DataError` for a file that cannot be used, `GeometryMismatch` for one that does not lie on its image.
+        """
         if (case, rater) in self._put:
             return self._put[case, rater]
         source = self.sources.get(case, {}).get(rater)
         if source is None:
             return None
+        own = source.geometry()
+        if own is not None and (gap := own.differs(self.geometries[case])):
+            raise GeometryMismatch(f"{case}: what '{rater}' has drawn does not lie on the image: {gap}; save it again")
         label = source.read()
         return label.semantic() if isinstance(label, InstanceLabel) else label
 

@@ -38,13 +38,16 @@ class PhantomOptions(Settings):
 
 
 def parse_data_spec(text: str) -> DataSpec:
-    """The spec in a text; ``$NAME`` stands for an environment variable. Raises `SettingsError`."""
+    """The spec in a text; ``$NAME`` and ``${NAME}`` stand for environment variables. Raises `SettingsError`."""
     parts = [part.partition("=") for part in _expanded(text).split(",")]
     if any(not sign or not value for _, sign, value in parts):
         raise SettingsError(f"data '{text}': write LAYOUT=DIR,option=value, for example folder=scans,classes=1+2")
     (layout, _, place), *options = parts
-    lookup({**LAYOUTS, PHANTOM: None}, layout, "layout")
-    return DataSpec(layout=layout, place=place, options={key: value for key, _, value in options})
+    known: dict[str, type[Settings]] = {name: entry.options for name, entry in LAYOUTS.items()}
+    known[PHANTOM] = PhantomOptions
+    given = {key: value for key, _, value in options}
+    parse(lookup(known, layout, "layout"), given, where=f"options of {layout}={place}")
+    return DataSpec(layout=layout, place=place, options=given)
 
 
 def open_data(spec: DataSpec, *, labels_are: Literal["drawn", "truth"] = "drawn") -> Pool:
@@ -59,9 +62,9 @@ def open_data(spec: DataSpec, *, labels_are: Literal["drawn", "truth"] = "drawn"
 
 def _expanded(text: str) -> str:
     def value(match: re.Match[str]) -> str:
-        name = match.group(1)
+        name = match[1] or match[2]
         if name not in os.environ:
             raise SettingsError(f"data '{text}': the environment variable {name} is not set")
         return os.environ[name]
 
-    return re.sub(r"\$(\w+)", value, text)
+    return re.sub(r"\$(?:(\w+)|\{(\w+)\})", value, text)

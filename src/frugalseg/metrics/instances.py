@@ -1,7 +1,8 @@
 """How well predicted objects are the true ones. Ids mean nothing: objects are matched by their IoU.
 
-Voxels where the truth is unknown are removed from both. Two images without objects agree (1), one without and one
-with objects do not (0), by the rule of `frugalseg.metrics.overlap`.
+Voxels where the truth is unknown are removed from both, and so is a predicted object of which more than half lies
+there. Two images without objects agree (1), one without and one with objects do not (0), by the rule of
+`frugalseg.metrics.overlap`.
 """
 
 from collections.abc import Iterable
@@ -98,7 +99,7 @@ def overlaps(prediction: InstanceLabel, truth: InstanceLabel) -> Overlaps:
     if (prediction.array < 0).any():
         raise DataError("a prediction must say something everywhere, but it holds unknown voxels (-1)")
     known = truth.array >= 0
-    p_ids, p, p_sizes = _objects(prediction.array[known])
+    p_ids, p, p_sizes = _objects(np.where(_mostly_unknown(prediction.array, known), 0, prediction.array)[known])
     t_ids, t, t_sizes = _objects(truth.array[known])
     in_both = (p >= 0) & (t >= 0)
     pair, n_shared = np.unique(p[in_both] * max(1, len(t_ids)) + t[in_both], return_counts=True)
@@ -163,6 +164,14 @@ def _objects(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     position = np.searchsorted(ids, values) - n_background
     sizes = np.bincount(position[position >= 0], minlength=len(ids) - n_background)
     return ids[n_background:], position, sizes
+
+
+def _mostly_unknown(ids: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """True on the objects of which more than half lies where nobody has looked."""
+    present, position = np.unique(ids, return_inverse=True)
+    position = position.reshape(ids.shape)
+    n_known = np.bincount(position[known], minlength=len(present))
+    return np.asarray((2 * n_known < np.bincount(position.ravel(), minlength=len(present)))[position])
 
 
 def _occurs_once(values: np.ndarray) -> np.ndarray:

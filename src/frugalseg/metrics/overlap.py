@@ -1,7 +1,8 @@
 """Overlap of two masks.
 
 The rule for empty masks, in all of `frugalseg.metrics`: two empty masks agree (overlap 1, distances 0, NSD 1); where
-exactly one is empty they agree nowhere (overlap 0, NSD 0, distances the diagonal of the image).
+exactly one is empty they agree nowhere (overlap 0, NSD 0, distances the diagonal of
+the image between the centres of its corner voxels, the largest distance that two of its voxels can have).
 """
 
 import numpy as np

@@ -28,6 +28,11 @@ class SurfaceDistances:
     diagonal: float
 
     @property
+    def hausdorff(self) -> float:
+        """The largest distance of either direction."""
+        return max(float(d.max()) for d in self._finite())
+
+    @property
     def hd95(self) -> float:
         """The larger one of the two directed 95th percentiles, as in MONAI and the Medical Segmentation Decathlon."""
         return max(float(np.percentile(d, 95)) for d in self._finite())
@@ -39,7 +44,10 @@ class SurfaceDistances:
 
     @property
     def asd(self) -> float:
-        """The mean over the surface voxels of both masks, as in MONAI (medpy's is the mean of the two means)."""
+        """The mean over the surface voxels of both masks, as in MONAI.
+
+        medpy's `assd` is the mean of the two means; its `asd`, which the LA papers report, is `to_truth` alone.
+        """
         return float(np.concatenate(self._finite()).mean())
 
     def nsd(self, tolerance: float) -> float:
@@ -56,7 +64,7 @@ def surface_distances(prediction: Mask, truth: Mask, *, spacing: tuple[float, ..
     check_masks(prediction, truth)
     if len(spacing) != truth.ndim or not all(s > 0 for s in spacing):
         raise DataError(f"the spacing {spacing} must hold one positive number for each of {truth.ndim} axes")
-    diagonal = float(np.linalg.norm(np.multiply(truth.shape, spacing)))
+    diagonal = float(np.linalg.norm(np.multiply(np.subtract(truth.shape, 1), spacing)))
     n_empty = int(not prediction.any()) + int(not truth.any())
     if n_empty:
         same = np.array([0.0 if n_empty == 2 else np.inf])
@@ -69,6 +77,11 @@ def surface_distances(prediction: Mask, truth: Mask, *, spacing: tuple[float, ..
 def hd95(prediction: Mask, truth: Mask, *, spacing: tuple[float, ...]) -> float:
     """95th percentile Hausdorff distance, see `SurfaceDistances.hd95`."""
     return surface_distances(prediction, truth, spacing=spacing).hd95
+
+
+def hausdorff(prediction: Mask, truth: Mask, *, spacing: tuple[float, ...]) -> float:
+    """Hausdorff distance, see `SurfaceDistances.hausdorff`."""
+    return surface_distances(prediction, truth, spacing=spacing).hausdorff
 
 
 def hd95_pooled(prediction: Mask, truth: Mask, *, spacing: tuple[float, ...]) -> float:

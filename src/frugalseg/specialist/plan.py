@@ -26,6 +26,9 @@ MOST_CASES = 16
 PATCH_VOXELS = 100_000
 """A patch has at most about so many voxels, so that a step of `unet-small` takes parts of a second on a CPU; ours."""
 
+DERIVED = {"widths", "strides", "kernels", "dropout"}
+"""Fields that follow from the network, the patch and the spacing, so that whoever changes those leaves them out."""
+
 
 class Plan(Settings):
     """How images are brought into one form, and the network that sees them. Axes are in array order.

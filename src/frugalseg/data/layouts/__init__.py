@@ -52,10 +52,12 @@ def open_pool(
     name = layout or detect(root)
     entry = lookup(LAYOUTS, name, "layout")
     found = entry.open(root, parse(entry.options, options or {}, where=f"options of layout '{name}'"))
+    places = {c.id: c.geometry for c in found.cases}
     if labels_are == "truth":
-        return Pool(found.cases, found.classes, labels=LabelsOnFiles(found.partial), truth=Truth(found.complete))
+        drawn_so_far = LabelsOnFiles(found.partial, places)
+        return Pool(found.cases, found.classes, labels=drawn_so_far, truth=Truth(found.complete))
     drawn = {c.id: {**found.complete.get(c.id, {}), **found.partial.get(c.id, {})} for c in found.cases}
-    return Pool(found.cases, found.classes, labels=LabelsOnFiles(drawn))
+    return Pool(found.cases, found.classes, labels=LabelsOnFiles(drawn, places))
 
 
 def detect(root: Path) -> str:

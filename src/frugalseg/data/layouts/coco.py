@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from frugalseg.data.case import Case, LabelSource
+from frugalseg.data.formats import stem_of
 from frugalseg.data.label import InstanceLabel, SemanticLabel
 from frugalseg.data.layouts.found import Found, file_case
 from frugalseg.errors import DataError
@@ -26,6 +27,7 @@ class CocoOptions(Settings):
 class CocoLabel:
     """The objects annotated on one image; where they overlap the later one owns the pixels. Crowds are unknown."""
 
+    file: Path
     shape: tuple[int, int]
     objects: tuple[dict[str, Any], ...] = field(repr=False)
     classes: tuple[str, ...]
@@ -41,7 +43,12 @@ class CocoLabel:
         ids = np.zeros(self.shape, np.int32)
         classes = np.zeros(self.shape, np.uint8)
         for number, found in enumerate(self.objects, 1):
-            mask = _mask(found["segmentation"], self.shape)
+            try:
+                mask = _mask(found["segmentation"], self.shape)
+            except (ValueError, KeyError, TypeError, RuntimeError) as error:
+                raise DataError(
+                    f"{self.file}: annotation {found.get('id')} has no usable mask ({error}); draw it again"
+                ) from None
             crowd = bool(found.get("iscrowd", 0))
             ids[mask] = -1 if crowd else number
             classes[mask] = 255 if crowd else self.class_of[found["category_id"]]
@@ -63,16 +70,25 @@ def open_coco(root: Path, options: CocoOptions) -> Found:
     cases: list[Case] = []
     labels: dict[str, dict[str, LabelSource]] = {}
     for image in about["images"]:
-        path = folder / image["file_name"]
-        case = file_case(Path(image["file_name"]).stem, (path,))
+        path = _image(folder, image["file_name"])
+        case = file_case(stem_of(path), (path,))
         if case.geometry.shape != (image["height"], image["width"]):
             raise DataError(
                 f"{path}: is {case.geometry.shape} pixels, {file.name} says {image['height'], image['width']}"
             )
         cases.append(case)
-        label = CocoLabel(case.geometry.shape, tuple(objects[image["id"]]), names, class_of, options.semantic)
+        label = CocoLabel(file, case.geometry.shape, tuple(objects[image["id"]]), names, class_of, options.semantic)
         labels[case.id] = {"expert": label}
     return Found(tuple(cases), names, labels)
+
+
+def _image(folder: Path, name: str) -> Path:
+    """The file of that name, or, where the json names it without a suffix, the only one with that stem."""
+    path = folder / name
+    if path.is_file() or not path.parent.is_dir():
+        return path
+    named = [f for f in sorted(path.parent.iterdir()) if f.is_file() and stem_of(f) == path.name]
+    return named[0] if len(named) == 1 else path
 
 
 def _read(root: Path, options: CocoOptions) -> tuple[Path, dict[str, Any]]:
@@ -94,6 +110,8 @@ def _mask(segmentation: Any, shape: tuple[int, int]) -> np.ndarray:
 
     height, width = shape
     if isinstance(segmentation, list):
+        if not segmentation or any(len(polygon) < 6 for polygon in segmentation):
+            raise ValueError("a polygon needs three points")  # four numbers would be read as a box
         run_lengths = coco.merge(coco.frPyObjects(segmentation, height, width))
     elif isinstance(segmentation["counts"], list):
         run_lengths = coco.frPyObjects(segmentation, height, width)

@@ -2,13 +2,14 @@
 
 import csv
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from pydantic import Field, field_validator
 
 from frugalseg.data.case import LabelSource
-from frugalseg.data.formats import image_files, read_values, stem_of
+from frugalseg.data.formats import SUFFIXES, image_files, read_values, stem_of, suffix_of
 from frugalseg.data.label import UNKNOWN
 from frugalseg.data.layouts.found import Found, file_case
 from frugalseg.data.sources import ClassMap, InstanceFile, SemanticFile
@@ -36,18 +37,30 @@ class FolderOptions(Settings):
 
 def open_folder(root: Path, options: FolderOptions) -> Found:
     """The cases of a folder. Raises `DataError` when there is no image, or no label belongs to an image."""
-    images = {stem_of(f) if f.is_file() else f.name: f for f in _images(root, options)}
+    images: dict[str, Path] = {}
+    for f in _images(root, options):
+        name = stem_of(f) if f.is_file() else f.name
+        if name in images:
+            raise DataError(f"{f}: there is another image with the id '{name}', {images[name]}; rename one of them")
+        images[name] = f
     groups = _groups(root, options.group)
+    lost = [name for name in images if groups and not groups.get(name)]
+    if lost:
+        raise DataError(
+            f"{root / 'index.csv'}: there is no group for '{lost[0]}' ({len(lost)} such images); add a row for each"
+        )
     cases = tuple(file_case(name, (f,), group=groups.get(name)) for name, f in images.items())
     labels = _folder(root, options.labels, "labels")
     strokes = _folder(root, options.scribbles, "scribbles")
-    files = [*_by_rater(labels, images), *(("scribbles", n, f) for n, f in _matched(strokes, images))]
-    classes = _class_map([f for _, _, f in files], options)
+    drawn = list(_by_rater(labels, images))
+    files = [*drawn, *(("scribbles", n, f) for n, f in _matched(strokes, images))]
+    classes = _class_map([f for _, _, f in drawn or files], options)
+    stroke_classes = replace(classes, unknown=UNKNOWN) if classes.unknown is None else classes  # no mask holds strokes
     complete: dict[str, dict[str, LabelSource]] = {}
     partial: dict[str, dict[str, LabelSource]] = {}
     for rater, name, file in files:
         target = partial if rater == "scribbles" else complete
-        source = SemanticFile(file, classes)
+        source = SemanticFile(file, stroke_classes if rater == "scribbles" else classes)
         is_ids = options.instances and rater != "scribbles"
         target.setdefault(name, {})[rater] = InstanceFile(file, unknown=options.unknown) if is_ids else source
     return Found(cases, classes.names, complete, partial)
@@ -77,6 +90,11 @@ def _by_rater(folder: Path | None, images: dict[str, Path]) -> Iterator[tuple[st
     if folder is None:
         return
     raters = sorted(d for d in folder.iterdir() if d.is_dir() and not d.name.startswith("."))
+    stray = [f for f in sorted(folder.iterdir()) if f.is_file() and suffix_of(f) in SUFFIXES]
+    if raters and stray:
+        raise DataError(
+            f"{stray[0]}: labels lie beside the folders of raters ({raters[0].name}, ...); put these in a folder too"
+        )
     for rater, where in [(d.name, d) for d in raters] or [("expert", folder)]:
         yield from ((rater, name, file) for name, file in _matched(where, images))
 
@@ -112,21 +130,25 @@ def _groups(root: Path, column: str | None) -> dict[str, str]:
 
 def _class_map(files: Iterable[Path], options: FolderOptions) -> ClassMap:
     """From the options, or from all the values that occur, one file at a time."""
+    unknown = options.unknown
     if options.instances:
         values: tuple[int, ...] = (1,)
     elif options.classes:
         values = options.classes
     else:
-        values = _values(files, options.unknown)
+        values, is_mask = _values(files, options.unknown)
+        if unknown is None and not is_mask:  # a file of 0 and 255 only is no mask in a set that has other values
+            unknown = UNKNOWN
         if len(values) < len(options.names):  # a class that occurs in none of these files
             values = tuple(range(1, len(options.names) + 1))
     names = options.names or (("object",) if len(values) == 1 else tuple(f"class{v}" for v in values))
     if len(names) != len(values):
         raise SettingsError(f"{len(names)} names ({'+'.join(names)}) for {len(values)} label values {list(values)}")
-    return ClassMap(("background", *names), values, options.unknown, others=bool(options.classes))
+    return ClassMap(("background", *names), values, unknown, others=bool(options.classes))
 
 
-def _values(files: Iterable[Path], unknown: int | None) -> tuple[int, ...]:
+def _values(files: Iterable[Path], unknown: int | None) -> tuple[tuple[int, ...], bool]:
+    """The values that become classes, and whether all files are masks of 0 and 255."""
     seen: set[int] = set()
     for file in files:
         seen.update(int(v) for v in np.unique(read_values(file)[0]))
@@ -134,5 +156,5 @@ def _values(files: Iterable[Path], unknown: int | None) -> tuple[int, ...]:
             raise DataError(
                 f"{file}: with it the labels hold more than {UNKNOWN} values; are they objects? instances=true"
             )
-    is_binary = seen <= {0, UNKNOWN} and unknown is None
-    return (1,) if is_binary or not seen - {0, UNKNOWN, unknown} else tuple(sorted(seen - {0, UNKNOWN, unknown}))
+    is_mask = unknown is None and UNKNOWN in seen and seen <= {0, UNKNOWN}
+    return tuple(sorted(seen - {0, UNKNOWN, unknown})) or (1,), is_mask

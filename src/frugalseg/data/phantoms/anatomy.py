@@ -12,8 +12,8 @@ from frugalseg.data.phantoms.source import PhantomKind
 CLASSES = ("background", "head", "tail", "duct")
 
 BODY, OUTSIDE, FAT = 0.45, 0.04, 0.85
-ORGANS = (0.72, 0.63)  # head, tail: near to each other, and to some of the lumps
-DUCT = 0.36  # near to the darker lumps
+ORGANS = (0.85, 0.62)  # head, tail: as bright as some of the lumps
+DUCT = 0.18  # as dark as others
 
 
 def make_anatomy(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -57,18 +57,19 @@ def _organs(grid: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _lumps(shape: tuple[int, ...], rng: np.random.Generator) -> list[tuple[np.ndarray, float]]:
     """Vessels, cysts and loops of gut with the brightness of the organs and the duct, anywhere."""
-    brightness = [*ORGANS, DUCT, 0.67]
+    brightness = [*ORGANS, DUCT, 0.74]
     fields = [smooth_field(shape, (6, 6, 5), rng) for _ in brightness]
-    return [(f > 0.8, b + float(rng.normal(0, 0.02))) for f, b in zip(fields, brightness, strict=True)]
+    return [(f > 1.0, b + float(rng.normal(0, 0.02))) for f, b in zip(fields, brightness, strict=True)]
 
 
 def _scanned(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """What a scanner makes of it: texture, partial volume, uneven coil, noise."""
     shape = image.shape
     image = image + 0.03 * grain(shape, 0.8, rng)
-    blurred = image.copy()
+    blurred = np.pad(image, 1, mode="edge")
     for axis in range(3):
         blurred = 0.5 * blurred + 0.25 * (np.roll(blurred, 1, axis) + np.roll(blurred, -1, axis))
+    blurred = blurred[1:-1, 1:-1, 1:-1]
     field = np.exp(0.16 * smooth_field(shape, (2, 2, 2), rng))
     return to_uint8(rician(blurred * field, 0.045, rng))
 
