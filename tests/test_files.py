@@ -2,15 +2,21 @@ import json
 
 import numpy as np
 import pytest
+
 from frugalseg.files import atomic_path, fingerprint_array, fingerprint_file, fingerprint_json, write_bytes, write_json
 
 
 def test_an_error_leaves_the_old_file_and_no_other(tmp_path):
     file = tmp_path / "a.txt"
     write_bytes(file, b"old")
-    with pytest.raises(RuntimeError, match="stop"), atomic_path(file) as part:
-        part.write_bytes(b"half")
-        raise RuntimeError("stop")
+
+    def write_half() -> None:
+        with atomic_path(file) as part:
+            part.write_bytes(b"half")
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        write_half()
     assert file.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [file]
 

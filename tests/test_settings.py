@@ -1,4 +1,5 @@
 import pytest
+
 from frugalseg.errors import SettingsError, lookup
 from frugalseg.settings import Settings, override, parse, parse_assignments, read_yaml
 

@@ -2,12 +2,12 @@ import pickle
 
 import numpy as np
 import pytest
-from frugalseg.metrics.overlap import dice
 from skimage.filters import threshold_otsu
 
 from frugalseg.data.label import InstanceLabel
 from frugalseg.data.phantoms import PHANTOMS, phantom_pool
 from frugalseg.errors import SettingsError
+from frugalseg.metrics.overlap import dice
 
 
 def first(kind, index=0, **options):
@@ -50,9 +50,10 @@ class TestContract:
 def test_no_threshold_finds_an_organ():
     for index in range(4):
         image, label = first("anatomy", index=index)
+        assert dice(image > threshold_otsu(image), label > 0) < 0.5
         for value in (1, 2, 3):
             assert (label == value).sum() > 50
-            assert best_window(image, label == value) < 0.5
+            assert best_window(image, label == value) < 0.65
 
 
 def test_otsu_does_not_find_bubbles():

@@ -31,6 +31,10 @@ class Purchase(Settings):
     placement: str = "middle-third"  # where three planes go; never by the truth unless the oracle is told so
 
 
+def _one_arm() -> dict[str, dict[str, Any]]:
+    return {"campaign": {}}
+
+
 class CampaignSettings(Settings):
     """A campaign, or one arm of it after the arm's changes are applied."""
 
@@ -45,7 +49,7 @@ class CampaignSettings(Settings):
     plan: dict[str, Any] = Field(default_factory=dict)  # changes to the plan made from the data
     train: TrainSettings = TrainSettings()
     seeds: tuple[int, ...] = (0, 1, 2)
-    arms: dict[str, dict[str, Any]] = {"campaign": {}}
+    arms: dict[str, dict[str, Any]] = Field(default_factory=_one_arm)
     compare: tuple[tuple[str, str], ...] = ()  # pairs of arms whose difference is tested over the seeds
 
     @model_validator(mode="after")

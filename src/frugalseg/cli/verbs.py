@@ -61,18 +61,21 @@ class Source:
 def init(folder: Path, source: Source, *, test: float, on_error: str, seed: int) -> None:
     """Makes a workspace of the cases without errors; with errors only where it was told to skip them."""
     skip = _skips(on_error)
-    pool = open_data(parse_data_spec(source.spec), labels_are=source.labels_are)
+    unreadable: dict[str, str] = {}
+    spec = parse_data_spec(source.spec)
+    pool = open_data(spec, labels_are=source.labels_are, unreadable=unreadable if skip else None)
+    for problem in unreadable.values():
+        console.print(f"error: {problem}", soft_wrap=True, markup=False)
     findings = _look_at(pool)
-    errors = [f for f in findings if f.severity == "error"]
-    if errors and not skip:
-        raise_on_errors(errors)
-    bad = {f.case for f in errors}
+    if not skip:
+        raise_on_errors(findings)
+    bad = {f.case for f in findings if f.severity == "error"}
     pool = pool.subset(c.id for c in pool.cases if c.id not in bad)
     split = split_cases(pool.cases, seed=seed, test=test)
     Workspace.create(folder, pool, data=source.spec, split=split, settings={}, labels_are=source.labels_are)
     plan = make_plan(pool.subset(split.train))
     write_bytes(folder / PLAN, plan.to_yaml().encode())
-    _describe(pool, bad)
+    _describe(pool, n_left_out=len(bad) + len(unreadable))
     console.print(f"{len(split.train)} cases to learn from, {len(split.test)} to measure on")
     console.print(f"the plan is {folder / PLAN}: read it, edit it, then: frugalseg select {folder}")
 
@@ -84,11 +87,11 @@ def _look_at(pool: Pool) -> list[Finding]:
     return findings
 
 
-def _describe(pool: Pool, bad: set[str]) -> None:
+def _describe(pool: Pool, *, n_left_out: int) -> None:
     shapes = sorted({c.geometry.shape for c in pool.cases})
     spacings = sorted({tuple(round(s, 3) for s in c.geometry.spacing) for c in pool.cases})
     rows = [
-        ["cases", f"{len(pool)}" + (f" ({len(bad)} left out)" if bad else "")],
+        ["cases", f"{len(pool)}" + (f" ({n_left_out} left out)" if n_left_out else "")],
         ["groups", str(len({c.group for c in pool.cases}))],
         ["shape", f"{shapes[0]}" if len(shapes) == 1 else f"{shapes[0]} to {shapes[-1]}"],
         ["spacing (mm)", f"{spacings[0]}" if len(spacings) == 1 else f"{spacings[0]} to {spacings[-1]}"],

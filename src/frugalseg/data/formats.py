@@ -6,13 +6,21 @@ Arrays of volumes come in nibabel's index order, whatever wrote them: axis n bel
 import gzip
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from frugalseg.data.formats_arrays import open_hdf5, open_npy, open_npz
 from frugalseg.data.formats_pictures import open_picture, open_tiff
-from frugalseg.data.formats_volumes import Opened, open_dicom_file, open_dicom_folder, open_itk, open_nifti
+from frugalseg.data.formats_volumes import (
+    Opened,
+    open_dicom_file,
+    open_dicom_folder,
+    open_metaimage,
+    open_nifti,
+    open_nrrd,
+)
 from frugalseg.data.geometry import Geometry
 from frugalseg.data.image import Image
 from frugalseg.errors import DataError
@@ -22,8 +30,8 @@ Open = Callable[[Path, str | None], Opened]
 
 READERS: Mapping[str, Open] = {
     "NIfTI": open_nifti,
-    "NRRD": open_itk,
-    "MetaImage": open_itk,
+    "NRRD": open_nrrd,
+    "MetaImage": open_metaimage,
     "DICOM": open_dicom_file,
     "TIFF": open_tiff,
     "PNG": open_picture,
@@ -111,12 +119,17 @@ def image_files(folder: Path) -> Iterator[Path]:
     A folder of DICOM slices is one image. Raises `DataError` when there is nothing to read.
     """
     files = sorted(f for f in folder.iterdir() if f.is_file() and not f.name.startswith("."))
-    found = [f for f in files if suffix_of(f) in SUFFIXES]
-    if files and not any(suffix_of(f) not in ("", ".dcm") for f in files) and kind_of(files[0]) == "DICOM":
-        found = [folder]
+    found = [folder] if is_series(folder) else [f for f in files if suffix_of(f) in SUFFIXES]
     if not found:
         raise DataError(f"{folder}: no image in this folder; known are {', '.join(SUFFIXES)}")
     yield from found
+
+
+def is_series(folder: Path) -> bool:
+    """True for a folder with DICOM slices, which are often named by numbers, and no image of another kind."""
+    files = [f for f in sorted(folder.iterdir()) if f.is_file() and not f.name.startswith(".")]
+    is_other = any(SUFFIXES.get(suffix_of(f), "DICOM") != "DICOM" for f in files)
+    return not is_other and any(kind_of(f) == "DICOM" for f in files)
 
 
 def suffix_of(path: Path) -> str:
@@ -165,21 +178,15 @@ def _open(path: Path, key: str | None) -> Opened:
     return READERS[kind](path, key)
 
 
-class _naming:  # noqa: N801
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
     """Errors of the readers name the file and say what to do."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, DataError):
-            raise type(error)(f"{self.path}: {error}") from error
-        # decoders raise anything on damaged files: struct.error, zlib.error, nibabel's own errors, RuntimeError, ...
-        if isinstance(error, Exception) and not isinstance(error, MemoryError):
-            words = " ".join(str(error).split())[:200] or type(error).__name__
-            raise DataError(
-                f"{self.path}: cannot be read, it is cut off or damaged ({words}); copy it again"
-            ) from error
+    try:
+        yield
+    except DataError as error:
+        raise type(error)(f"{path}: {error}") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise anything on damaged files: struct.error, zlib.error, RuntimeError, ...
+        words = " ".join(str(error).split()).rpartition("ERROR: ")[2][:200] or type(error).__name__
+        raise DataError(f"{path}: cannot be read, it is cut off or damaged ({words}); copy it again") from error

@@ -27,11 +27,13 @@ def open_npz(path: Path, key: str | None) -> Opened:
 
 
 def open_hdf5(path: Path, key: str | None) -> Opened:
-    """One data set of an HDF5 file: the one named, or the only one."""
+    """One data set of an HDF5 file: the one named (those in groups as GROUP/NAME), or the only one."""
     import h5py
 
+    names: list[str] = []
     with h5py.File(path, "r") as file:
-        name = _chosen([n for n, found in file.items() if isinstance(found, h5py.Dataset)], key)
+        file.visititems(lambda name, found: names.append(name) if isinstance(found, h5py.Dataset) else None)
+        name = _chosen(names, key)
         shape = file[name].shape
 
     def read() -> np.ndarray:

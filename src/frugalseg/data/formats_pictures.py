@@ -1,5 +1,7 @@
 """Pictures and stacks of pictures: TIFF, PNG, JPEG."""
 
+import html
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,17 @@ from frugalseg.data.formats_volumes import Opened
 from frugalseg.data.geometry import Geometry
 from frugalseg.errors import DataError
 
-_MM = {"mm": 1.0, "millimeter": 1.0, "micron": 1e-3, "um": 1e-3, "µm": 1e-3, "\\u00b5m": 1e-3, "nm": 1e-6, "cm": 10.0}
+_MM = {
+    "mm": 1.0,
+    "millimeter": 1.0,
+    "micron": 1e-3,
+    "um": 1e-3,
+    "µm": 1e-3,
+    "μm": 1e-3,
+    "\\u00b5m": 1e-3,
+    "nm": 1e-6,
+    "cm": 10.0,
+}
 _MM_OF_UNIT = {2: 25.4, 3: 10.0}  # TIFF's ResolutionUnit: inch, centimetre
 _ALPHA = (1, 2)  # TIFF's ExtraSamples: alpha, multiplied into the colours or not
 _PALETTE = 3  # TIFF's PhotometricInterpretation
@@ -22,7 +34,7 @@ def open_tiff(path: Path, _key: str | None) -> Opened:
     """A TIFF of one image: a picture, one with channels, or a stack whose planes are the first axis.
 
     A palette is read as colours, and as indices where a label is wanted; only a channel that is alpha is left out.
-    Spacing is taken from ImageJ's and tifffile's own metadata; a bare resolution is a printer's and says nothing.
+    Spacing comes from OME's, ImageJ's and tifffile's own metadata; a bare resolution is a printer's and says nothing.
     """
     import tifffile
 
@@ -35,7 +47,8 @@ def open_tiff(path: Path, _key: str | None) -> Opened:
         page = series.keyframe
         has_alpha = bool(page.extrasamples) and int(page.extrasamples[-1]) in _ALPHA
         palette = page.colormap if page.photometric == _PALETTE else None
-        sizes = {a: n for a, n in zip(series.axes, series.shape, strict=True) if n > 1 or a in "YX"}
+        kept = "ZYX" if file.is_shaped else "YX"  # of ImageJ and OME, every picture is a stack of one plane
+        sizes = {a: n for a, n in zip(series.axes, series.shape, strict=True) if n > 1 or a in kept}
         planes = [a for a in sizes if a not in "YXSC"]
         channels = [a for a in sizes if a in "SC"]
         if len(planes) > 1 or len(channels) > 1:
@@ -74,6 +87,9 @@ def _grey_if_grey(colours: np.ndarray) -> np.ndarray:
 
 
 def _spacing(file: Any, has_planes: bool) -> tuple[float, ...] | None:
+    if file.is_ome:
+        sizes = tuple(_ome_size(file.ome_metadata, axis) for axis in "ZYX")
+        return sizes if has_planes else sizes[1:]
     about: dict[str, Any] = dict(file.imagej_metadata or {})
     if file.is_shaped and not about:
         about = dict((file.shaped_metadata or ({},))[0])
@@ -88,6 +104,14 @@ def _spacing(file: Any, has_planes: bool) -> tuple[float, ...] | None:
     depth = np.atleast_1d(about.get("spacing", 1.0))
     first = [float(depth[0]) * unit] if has_planes and depth.size else [1.0] if has_planes else []
     return (*first, *(float(p) * scale for p in pixel if p is not None))
+
+
+def _ome_size(text: str, axis: str) -> float:
+    """The physical size of a pixel along an axis in mm; 1 where it is not said. OME means micrometres by default."""
+    size = re.search(rf'PhysicalSize{axis}="([^"]+)"', text)
+    unit = re.search(rf'PhysicalSize{axis}Unit="([^"]+)"', text)
+    scale = _MM.get(html.unescape(unit[1]).lower() if unit else "um")
+    return float(size[1]) * scale if size and scale else 1.0
 
 
 def _distance(tags: Any, name: str) -> float | None:

@@ -1,10 +1,11 @@
 """Volumes with a place in the world: NIfTI, NRRD, MetaImage, DICOM."""
 
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -14,11 +15,12 @@ from frugalseg.errors import DataError
 _RAS = np.diag([-1.0, -1.0, 1.0])
 """From the LPS axes of ITK and DICOM to RAS, and back."""
 
+_MM = {"micron": 1e-3, "meter": 1e3}
+"""NIfTI's units of length in mm; mm and unknown count as mm, as in ITK."""
+
 _POSITION = "0020|0032"
 _UNEVEN = 0.05  # largest deviation of a step between DICOM slices, as a part of the mean step; ours
-_STRAIGHT = (
-    0.9999  # smallest cosine of the angle between the stack and the direction across a slice (0.8 degrees); ours
-)
+_STRAIGHT = 0.9999  # smallest cosine between the stack and the direction across a slice (0.8 degrees); ours
 
 
 @dataclass(frozen=True)
@@ -34,46 +36,84 @@ class Opened:
 
 
 def open_nifti(path: Path, _key: str | None) -> Opened:
-    """A NIfTI file of 2 or 3 axes; a fourth axis are channels, a fourth of length 1 is left out."""
-    import nibabel as nib
+    """A NIfTI file, packed or not, of version 1 or 2, whatever its name is. One axis behind the third are channels.
 
-    try:
-        file: Any = nib.load(path)
-    except nib.filebasedimages.ImageFileError:  # the suffix does not fit the content
-        data = path.read_bytes()
-        data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-        file = (
-            nib.Nifti1Image.from_bytes(data)
-            if data[:4].strip(b"\0") == b"\x5c\x01"
-            else nib.Nifti2Image.from_bytes(data)
-        )
-    shape = file.shape
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
-    if len(shape) not in (2, 3, 4):
-        raise DataError(f"an image of shape {file.shape} is not supported; save one volume a file")
-    header = file.header
-    if int(header["sform_code"]) or int(header["qform_code"]):
-        geometry = Geometry.from_affine(shape[:3], file.affine)
-    else:  # nibabel would make up an affine
-        geometry = Geometry.plain(shape[:3], tuple(float(z) for z in header.get_zooms()[: len(shape[:3])]))
+    Axes of length 1 behind the third are left out. Lengths in micrometres or metres become millimetres.
+    """
+    with _nifti(path) as (file, _):
+        geometry = _nifti_geometry(file)
+        shape = (*file.shape[:3], *(int(n) for n in file.shape[3:] if n > 1))
+        if len(shape) > 4:
+            raise DataError(f"an image of shape {file.shape} is not supported; save one volume a file")
 
     def read() -> np.ndarray:
-        array = np.asarray(file.dataobj)
-        return array.reshape(shape)
+        with _nifti(path) as (file, stream):
+            array = _nifti_array(file)
+            while stream.read(1 << 20):  # only the end of a packed file says whether all of it is what was written
+                pass
+        return array.reshape((*shape, *array.shape[file.ndim :]))
 
     return Opened(geometry, read)
 
 
-def open_itk(path: Path, _key: str | None) -> Opened:
-    """An NRRD or MetaImage file of 2 or 3 axes."""
+@contextmanager
+def _nifti(path: Path) -> Iterator[tuple[Any, IO[bytes]]]:
+    """The file and the unpacked stream that it is read from."""
+    import nibabel as nib
+
+    with ExitStack() as opened:
+        stream: Any = opened.enter_context(path.open("rb"))
+        is_packed = stream.read(2) == b"\x1f\x8b"
+        if is_packed:
+            stream = opened.enter_context(gzip.open(path))
+        stream.seek(0)
+        kind = nib.Nifti2Image if 540 in _first_number(stream.read(4)) else nib.Nifti1Image
+        stream.seek(0)
+        yield kind.from_stream(stream), stream
+
+
+def _first_number(head: bytes) -> tuple[int, int]:
+    return int.from_bytes(head, "little"), int.from_bytes(head, "big")
+
+
+def _nifti_array(file: Any) -> np.ndarray:
+    """The voxels: colours as a last axis, scaled ones as float32, others as they are in the file."""
+    if file.get_data_dtype().fields:
+        colours = np.asarray(file.dataobj)
+        return np.stack([colours[name] for name in ("R", "G", "B")], axis=-1)
+    if (file.dataobj.slope, file.dataobj.inter) != (1, 0):
+        return np.asarray(file.get_fdata(dtype=np.float32, caching="unchanged"))
+    return np.asarray(file.dataobj)
+
+
+def _nifti_geometry(file: Any) -> Geometry:
+    header, shape = file.header, tuple(int(n) for n in file.shape[:3])
+    scale = _MM.get(header.get_xyzt_units()[0], 1.0)
+    if int(header["sform_code"]) or int(header["qform_code"]):
+        return Geometry.from_affine(shape, np.diag([scale, scale, scale, 1.0]) @ file.affine)
+    # nibabel would make up an affine
+    return Geometry.plain(shape, tuple(float(z) * scale for z in header.get_zooms()[: len(shape)]))
+
+
+def open_nrrd(path: Path, _key: str | None) -> Opened:
+    """An NRRD file of 2 or 3 axes, whatever its name is."""
+    return _open_itk(path, "NrrdImageIO")
+
+
+def open_metaimage(path: Path, _key: str | None) -> Opened:
+    """A MetaImage file of 2 or 3 axes, whatever its name is."""
+    return _open_itk(path, "MetaImageIO")
+
+
+def _open_itk(path: Path, image_io: str) -> Opened:
     import SimpleITK
 
-    reader = SimpleITK.ImageFileReader()
+    reader: Any = SimpleITK.ImageFileReader()
+    reader.SetImageIO(image_io)  # else ITK goes by the suffix
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
-    size, spacing = reader.GetSize(), reader.GetSpacing()
-    geometry = _world(size, spacing, reader.GetDirection(), reader.GetOrigin())
+    size = reader.GetSize()
+    geometry = _world(size, reader.GetSpacing(), reader.GetDirection(), reader.GetOrigin())
     return Opened(geometry, lambda: _array(reader.Execute(), len(size)))
 
 
@@ -90,7 +130,7 @@ def open_dicom_file(path: Path, _key: str | None) -> Opened:
 
 
 def open_dicom_folder(path: Path) -> Opened:
-    """The one DICOM series in a folder, its slices in the order of their positions."""
+    """The one DICOM series in a folder, its slices in the order of their positions; opening reads the headers."""
     import SimpleITK
 
     ids = SimpleITK.ImageSeriesReader.GetGDCMSeriesIDs(str(path))
@@ -98,14 +138,24 @@ def open_dicom_folder(path: Path) -> Opened:
         what = f"{len(ids)} DICOM series are in this folder" if ids else "no DICOM series is in this folder"
         raise DataError(f"{what}; give a folder with exactly one")
     files = SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(str(path), ids[0])
-    _check_steps([_position(file) for file in files])
-    reader = SimpleITK.ImageSeriesReader()
+    if len(files) == 1:
+        return _whole(SimpleITK.ReadImage(files[0]))
+    headers = [_header(file) for file in files]
+    positions = np.array([header.GetOrigin() for header in headers])
+    across = np.reshape(headers[0].GetDirection(), (3, 3))[:, 2]
+    _check_steps(positions, across)
+    spacing = (*headers[0].GetSpacing()[:2], float(np.linalg.norm(positions[-1] - positions[0])) / (len(files) - 1))
+    direction = np.reshape(headers[0].GetDirection(), (3, 3)).copy()
+    direction[:, 2] *= np.sign((positions[-1] - positions[0]) @ across)
+    size = (*headers[0].GetSize()[:2], len(files))
+    reader: Any = SimpleITK.ImageSeriesReader()
     reader.SetFileNames(files)
-    return _whole(reader.Execute())
+    return Opened(
+        _world(size, spacing, tuple(direction.ravel()), headers[0].GetOrigin()), lambda: _array(reader.Execute(), 3)
+    )
 
 
-def _position(file: str) -> tuple[np.ndarray, np.ndarray]:
-    """Position of a slice and the direction across it."""
+def _header(file: str) -> Any:
     import SimpleITK
 
     reader: Any = SimpleITK.ImageFileReader()
@@ -113,23 +163,20 @@ def _position(file: str) -> tuple[np.ndarray, np.ndarray]:
     reader.ReadImageInformation()
     if not reader.HasMetaDataKey(_POSITION):
         raise DataError(f"slice {Path(file).name} says no position (0020,0032); only slices with one make a volume")
-    return np.array(reader.GetOrigin()), np.reshape(reader.GetDirection(), (3, 3))[:, 2]
+    return reader
 
 
-def _check_steps(slices: list[tuple[np.ndarray, np.ndarray]]) -> None:
+def _check_steps(positions: np.ndarray, across: np.ndarray) -> None:
     """Raises `DataError` for missing, doubled and tilted slices, which ITK would stack as if they were even."""
-    if len(slices) == 1:
-        return
-    steps = np.diff([position for position, _ in slices], axis=0)
+    steps = np.diff(positions, axis=0)
     lengths = np.linalg.norm(steps, axis=1)
     mean = float(lengths.mean())
     if lengths.min() <= (1 - _UNEVEN) * mean or lengths.max() > (1 + _UNEVEN) * mean:
         raise DataError(
-            f"its {len(slices)} slices lie {lengths.min():.4g} to {lengths.max():.4g} mm apart; restore missing ones, "
-            "take doubled ones out, or resample the series to NIfTI"
+            f"its {len(positions)} slices lie {lengths.min():.4g} to {lengths.max():.4g} mm apart; restore "
+            "missing ones, take doubled ones out, or resample the series to NIfTI"
         )
-    across = np.abs(steps @ slices[0][1]) / lengths
-    if across.min() < _STRAIGHT:
+    if float((np.abs(steps @ across) / lengths).min()) < _STRAIGHT:
         raise DataError("its slices are tilted against their stack (gantry tilt); resample the series to NIfTI")
 
 

@@ -11,7 +11,7 @@ from frugalseg.data.case import LabelSource
 from frugalseg.data.formats import read_geometry, read_image, read_values
 from frugalseg.data.geometry import Geometry
 from frugalseg.data.image import Image
-from frugalseg.data.label import UNKNOWN, InstanceLabel, SemanticLabel
+from frugalseg.data.label import UNKNOWN, UNKNOWN_INSTANCE, InstanceLabel, SemanticLabel
 from frugalseg.errors import DataError, GeometryMismatch, LabelValueError
 from frugalseg.files import fingerprint_file
 
@@ -59,27 +59,39 @@ class ClassMap:
 
     def apply(self, stored: np.ndarray) -> SemanticLabel:
         """The label of stored numbers. Raises `LabelValueError` for numbers without a meaning."""
-        whole = stored.astype(np.int64)
-        if stored.dtype.kind == "f" and not np.array_equal(whole, stored):
-            raise LabelValueError("a label holds whole numbers, but this one has fractions; threshold it first")
-        present = np.unique(whole)
+        whole = whole_numbers(stored)
+        present = values_in(whole)
         table = {0: 0, **{v: i for i, v in enumerate(self.values, 1)}}
-        if len(self.values) == 1 and self.unknown is None and set(present.tolist()) <= {0, UNKNOWN}:
+        if len(self.values) == 1 and self.unknown is None and set(present) <= {0, UNKNOWN}:
             table[UNKNOWN] = 1
         table.setdefault(UNKNOWN, UNKNOWN)
         if self.unknown is not None:
             table[self.unknown] = UNKNOWN
-        strange = [int(v) for v in present if int(v) not in table]
+        strange = [v for v in present if v not in table]
         if strange and not self.others:
             raise LabelValueError(
                 f"label values {strange[:8]} have no meaning: 0 is background, {list(self.values)} are classes, "
                 f"{UNKNOWN if self.unknown is None else self.unknown} is unknown; name them with classes=1+2 or "
                 "unknown=N"
             )
-        array = np.zeros(whole.shape, np.uint8)
-        for value in present:
-            array[whole == value] = table.get(int(value), 0)
-        return SemanticLabel(array, self.names)
+        targets = np.array([table.get(value, 0) for value in present], np.uint8)
+        return SemanticLabel(targets[np.searchsorted(present, whole)], self.names)
+
+
+def whole_numbers(stored: np.ndarray) -> np.ndarray:
+    """The same values as integers. Raises `LabelValueError` for fractions, NaN and infinity."""
+    if stored.dtype.kind in "iu":
+        return stored
+    if stored.dtype.kind not in "bf" or not np.isfinite(stored).all() or (stored != np.rint(stored)).any():
+        raise LabelValueError("a label holds whole numbers, but this one has fractions or NaN; threshold it first")
+    return stored.astype(np.int64)
+
+
+def values_in(whole: np.ndarray) -> list[int]:
+    """The values that occur in an array of integers, ascending."""
+    if whole.dtype in (np.uint8, np.uint16):
+        return [int(v) for v in np.flatnonzero(np.bincount(whole.ravel()))]
+    return [int(v) for v in np.unique(whole)]
 
 
 @dataclass(frozen=True)
@@ -118,12 +130,19 @@ class InstanceFile:
     def read(self) -> InstanceLabel:
         """The label; raises `DataError` that names the file."""
         values, _ = read_values(self.path, key=self.key)
-        ids = values.astype(np.int64)
-        if not np.array_equal(ids, values) or ids.max(initial=0) > np.iinfo(np.int32).max:
-            raise LabelValueError(f"{self.path}: object ids must be whole numbers of at most 32 bits")
-        if self.unknown is not None:
-            ids[values == self.unknown] = -1
-        return InstanceLabel(ids.astype(np.int32))
+        try:
+            whole = whole_numbers(values)
+        except LabelValueError as error:
+            raise LabelValueError(f"{self.path}: {error}") from error
+        is_unknown = whole == self.unknown if self.unknown is not None else np.zeros(whole.shape, bool)
+        ids = np.where(is_unknown, 0, whole)
+        if ids.min() < UNKNOWN_INSTANCE or ids.max() > np.iinfo(np.int32).max:
+            raise LabelValueError(
+                f"{self.path}: object ids lie between 0 (background) and 2147483647, here from {ids.min()} to {ids.max()}"
+            )
+        ids = ids.astype(np.int32)
+        ids[is_unknown] = UNKNOWN_INSTANCE
+        return InstanceLabel(ids)
 
 
 class LabelsOnFiles:

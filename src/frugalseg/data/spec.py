@@ -50,14 +50,20 @@ def parse_data_spec(text: str) -> DataSpec:
     return DataSpec(layout=layout, place=place, options=given)
 
 
-def open_data(spec: DataSpec, *, labels_are: Literal["drawn", "truth"] = "drawn") -> Pool:
-    """The pool of a spec; a phantom's complete labels are always hidden truth. Raises `DataError`, `SettingsError`."""
+def open_data(
+    spec: DataSpec, *, labels_are: Literal["drawn", "truth"] = "drawn", unreadable: dict[str, str] | None = None
+) -> Pool:
+    """The pool of a spec, as `open_pool` gives it; a phantom's complete labels are always hidden truth.
+
+    Raises `DataError` and `SettingsError`.
+    """
     if spec.layout == PHANTOM:
         from frugalseg.data.phantoms import phantom_pool
 
         chosen = parse(PhantomOptions, spec.options, where=f"options of phantom '{spec.place}'")
         return phantom_pool(spec.place, n=chosen.n, seed=chosen.seed, shape=chosen.shape)
-    return open_pool(Path(spec.place), spec.layout, labels_are=labels_are, options=spec.options)
+    folder = Path(spec.place)
+    return open_pool(folder, spec.layout, labels_are=labels_are, options=spec.options, unreadable=unreadable)
 
 
 def _expanded(text: str) -> str:

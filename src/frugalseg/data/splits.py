@@ -89,11 +89,11 @@ def split_problems(split: Split, cases: Iterable[Case]) -> Iterator[tuple[str, s
             yield problem, "put all of its cases into one part, else one measures on what was trained"
 
 
-def read_split(path: Path) -> Split:
+def read_split(path: Path, *, fold: int = 0) -> Split:
     """The split of list files as the papers ship them.
 
     A json file holds ``{"train": [...], "val" or "validation": [...], "test": [...]}``, or is nnU-Net's
-    ``splits_final.json``, of which the first fold is taken. A folder holds ``train.list`` or ``train.txt``, and the
+    ``splits_final.json``, of which `fold` is taken. A folder holds ``train.list`` or ``train.txt``, and the
     same for ``val`` and ``test``: one id a line, text after a comma is dropped. Raises `DataError`.
     """
     if path.is_dir():
@@ -101,10 +101,14 @@ def read_split(path: Path) -> Split:
     if path.suffix != ".json":
         raise DataError(f"{path}: a split is a .json file, or a folder with train.list or train.txt, and there is none")
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as a split: {error}") from None
-    return _from_json(data[0] if isinstance(data, list) and data else data, path)
+    if isinstance(data, list) and data:
+        if not 0 <= fold < len(data):
+            raise DataError(f"{path}: there is no fold {fold}; choose between 0 and {len(data) - 1}")
+        data = data[fold]
+    return _from_json(data, path)
 
 
 def _from_json(data: Any, path: Path) -> Split:
@@ -127,7 +131,7 @@ def _read_list(folder: Path, names: tuple[str, ...]) -> tuple[str, ...]:
         raise DataError(f"{folder}: holds {files[0].name} and {files[1].name}, which say the same part; keep one")
     if not files and "train" in names:
         raise DataError(f"{folder}: holds neither train.list nor train.txt, so it is no split")
-    return tuple(_clean(files[0].read_text().splitlines())) if files else ()
+    return tuple(_clean(files[0].read_text(encoding="utf-8").splitlines())) if files else ()
 
 
 def _clean(lines: Iterable[str]) -> list[str]:

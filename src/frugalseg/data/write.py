@@ -129,7 +129,7 @@ def _write_tiff(path: Path, array: np.ndarray, geometry: Geometry) -> None:
     tifffile.imwrite(
         path,
         array,
-        photometric="rgb" if channels in (3, 4) else "minisblack",
+        photometric="rgb" if channels == 3 else "minisblack",
         planarconfig="contig" if channels else None,
         compression="zlib",
         resolution=(10 / width, 10 / height),

@@ -199,7 +199,9 @@ class Workspace:
     def _reopened(self) -> Pool:
         from frugalseg.data.spec import open_data, parse_data_spec
 
-        return open_data(parse_data_spec(self.data), labels_are=cast(Literal["drawn", "truth"], self._labels_are))
+        # Images that cannot be read are none of the workspace's, or their absence is reported by `pool`.
+        labels_are = cast(Literal["drawn", "truth"], self._labels_are)
+        return open_data(parse_data_spec(self.data), labels_are=labels_are, unreadable={})
 
     def _fingerprints(self) -> dict[str, str]:
         with self._database.reading() as session:

@@ -1,10 +1,11 @@
 """How data sets lie on the disk: one layout a file, one line in the registry."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from frugalseg.data.case import Case
 from frugalseg.data.layouts.coco import CocoOptions, open_coco
 from frugalseg.data.layouts.folder import FolderOptions, open_folder
 from frugalseg.data.layouts.found import Found
@@ -39,12 +40,16 @@ def open_pool(
     *,
     labels_are: Literal["drawn", "truth"] = "drawn",
     options: Mapping[str, Any] | None = None,
+    unreadable: dict[str, str] | None = None,
 ) -> Pool:
     """The pool in a folder; nothing but headers and label values is read.
 
     The layout is found by what lies in the folder when it is not given. Complete labels in the files are what
     somebody has drawn, or, with ``labels_are="truth"``, hidden labels that only an oracle and an evaluation read.
-    Strokes are always drawn labels. Raises `DataError` that names what is missing.
+    Strokes are always drawn labels.
+
+    Raises `DataError` that names what is missing. An image whose header cannot be read raises too, unless a dict
+    `unreadable` is given: then it is left out and the dict gets its name and what was wrong.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -52,12 +57,22 @@ def open_pool(
     name = layout or detect(root)
     entry = lookup(LAYOUTS, name, "layout")
     found = entry.open(root, parse(entry.options, options or {}, where=f"options of layout '{name}'"))
-    places = {c.id: c.geometry for c in found.cases}
+    cases = tuple(_opened(found, unreadable))
+    places = {c.id: c.geometry for c in cases}
     if labels_are == "truth":
-        drawn_so_far = LabelsOnFiles(found.partial, places)
-        return Pool(found.cases, found.classes, labels=drawn_so_far, truth=Truth(found.complete))
-    drawn = {c.id: {**found.complete.get(c.id, {}), **found.partial.get(c.id, {})} for c in found.cases}
-    return Pool(found.cases, found.classes, labels=LabelsOnFiles(drawn, places))
+        return Pool(cases, found.classes, labels=LabelsOnFiles(found.partial, places), truth=Truth(found.complete))
+    drawn = {c.id: {**found.complete.get(c.id, {}), **found.partial.get(c.id, {})} for c in cases}
+    return Pool(cases, found.classes, labels=LabelsOnFiles(drawn, places))
+
+
+def _opened(found: Found, unreadable: dict[str, str] | None) -> Iterator[Case]:
+    for image in found.images:
+        try:
+            yield image.case()
+        except DataError as error:
+            if unreadable is None:
+                raise
+            unreadable[image.name] = str(error)
 
 
 def detect(root: Path) -> str:
@@ -68,6 +83,6 @@ def detect(root: Path) -> str:
         return "acdc-h5"
     if any(root.glob("*.h5")) or any(root.glob("data/*.h5")) or any(root.glob("*/mri_norm2.h5")):
         return "la-h5"
-    if any('"annotations"' in f.read_text(errors="replace") for f in sorted(root.glob("*.json"))[:4]):
+    if any('"annotations"' in f.read_text(encoding="utf-8", errors="replace") for f in sorted(root.glob("*.json"))[:4]):
         return "coco"
     return "folder"

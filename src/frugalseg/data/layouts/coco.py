@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from frugalseg.data.case import Case, LabelSource
+from frugalseg.data.case import LabelSource
 from frugalseg.data.formats import stem_of
 from frugalseg.data.label import InstanceLabel, SemanticLabel
-from frugalseg.data.layouts.found import Found, file_case
+from frugalseg.data.layouts.found import Found, Listed, listed
 from frugalseg.errors import DataError
 from frugalseg.settings import Settings
 
@@ -25,7 +25,7 @@ class CocoOptions(Settings):
 
 @dataclass(frozen=True)
 class CocoLabel:
-    """The objects annotated on one image; where they overlap the later one owns the pixels. Crowds are unknown."""
+    """The objects annotated on one image; where they overlap the smaller one owns the pixels. Crowds are unknown."""
 
     file: Path
     shape: tuple[int, int]
@@ -42,7 +42,7 @@ class CocoLabel:
         """The label. Raises `DataError` for a mask of another size than its image."""
         ids = np.zeros(self.shape, np.int32)
         classes = np.zeros(self.shape, np.uint8)
-        for number, found in enumerate(self.objects, 1):
+        for number, found in sorted(enumerate(self.objects, 1), key=_depth):
             try:
                 mask = _mask(found["segmentation"], self.shape)
             except (ValueError, KeyError, TypeError, RuntimeError) as error:
@@ -53,6 +53,12 @@ class CocoLabel:
             ids[mask] = -1 if crowd else number
             classes[mask] = 255 if crowd else self.class_of[found["category_id"]]
         return SemanticLabel(classes, self.classes) if self.is_semantic else InstanceLabel(ids)
+
+
+def _depth(numbered: tuple[int, dict[str, Any]]) -> tuple[bool, float]:
+    """Sorts from the back to the front: crowds, then large objects, as none must vanish under another."""
+    _, found = numbered
+    return not found.get("iscrowd", 0), -float(found.get("area") or 0)
 
 
 def open_coco(root: Path, options: CocoOptions) -> Found:
@@ -67,19 +73,18 @@ def open_coco(root: Path, options: CocoOptions) -> Found:
         if found["image_id"] not in objects or found["category_id"] not in class_of:
             raise DataError(f"{file}: annotation {found.get('id')} names an image or category that is not there")
         objects[found["image_id"]].append(found)
-    cases: list[Case] = []
+    images: list[Listed] = []
     labels: dict[str, dict[str, LabelSource]] = {}
     for image in about["images"]:
         path = _image(folder, image["file_name"])
-        case = file_case(stem_of(path), (path,))
-        if case.geometry.shape != (image["height"], image["width"]):
-            raise DataError(
-                f"{path}: is {case.geometry.shape} pixels, {file.name} says {image['height'], image['width']}"
-            )
-        cases.append(case)
-        label = CocoLabel(file, case.geometry.shape, tuple(objects[image["id"]]), names, class_of, options.semantic)
-        labels[case.id] = {"expert": label}
-    return Found(tuple(cases), names, labels)
+        case = listed(stem_of(path), (path,))
+        shape = case.source.geometry().shape
+        if shape != (image["height"], image["width"]):
+            raise DataError(f"{path}: is {shape} pixels, {file.name} says {image['height'], image['width']}")
+        images.append(case)
+        label = CocoLabel(file, shape, tuple(objects[image["id"]]), names, class_of, options.semantic)
+        labels[case.name] = {"expert": label}
+    return Found(tuple(images), names, labels)
 
 
 def _image(folder: Path, name: str) -> Path:
@@ -96,7 +101,7 @@ def _read(root: Path, options: CocoOptions) -> tuple[Path, dict[str, Any]]:
     if len(files) != 1:
         raise DataError(f"{root}: there are {len(files)} json files; name one with json_file=NAME")
     try:
-        about = json.loads(files[0].read_text())
+        about = json.loads(files[0].read_text(encoding="utf-8"))
         missing = {"images", "annotations", "categories"} - set(about)
     except (OSError, ValueError, TypeError) as error:
         raise DataError(f"{files[0]}: cannot be read as json ({error})") from None

@@ -5,15 +5,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from pydantic import Field, field_validator
 
 from frugalseg.data.case import LabelSource
-from frugalseg.data.formats import SUFFIXES, image_files, read_values, stem_of, suffix_of
+from frugalseg.data.formats import SUFFIXES, image_files, is_series, read_values, stem_of, suffix_of
 from frugalseg.data.label import UNKNOWN
-from frugalseg.data.layouts.found import Found, file_case
-from frugalseg.data.sources import ClassMap, InstanceFile, SemanticFile
-from frugalseg.errors import DataError, SettingsError
+from frugalseg.data.layouts.found import Found, listed
+from frugalseg.data.sources import ClassMap, InstanceFile, SemanticFile, values_in, whole_numbers
+from frugalseg.errors import DataError, LabelValueError, SettingsError
 from frugalseg.settings import Settings
 
 
@@ -49,13 +48,15 @@ def open_folder(root: Path, options: FolderOptions) -> Found:
         raise DataError(
             f"{root / 'index.csv'}: there is no group for '{lost[0]}' ({len(lost)} such images); add a row for each"
         )
-    cases = tuple(file_case(name, (f,), group=groups.get(name)) for name, f in images.items())
+    found = tuple(listed(name, (f,), group=groups.get(name)) for name, f in images.items())
     labels = _folder(root, options.labels, "labels")
     strokes = _folder(root, options.scribbles, "scribbles")
     drawn = list(_by_rater(labels, images))
     files = [*drawn, *(("scribbles", n, f) for n, f in _matched(strokes, images))]
     classes = _class_map([f for _, _, f in drawn or files], options)
-    stroke_classes = replace(classes, unknown=UNKNOWN) if classes.unknown is None else classes  # no mask holds strokes
+    stroke_classes = _stroke_map(classes, options)
+    if strokes and drawn and options.unknown == 0:  # strokes on nothing; in the labels beside them 0 is background
+        classes = replace(classes, unknown=UNKNOWN)
     complete: dict[str, dict[str, LabelSource]] = {}
     partial: dict[str, dict[str, LabelSource]] = {}
     for rater, name, file in files:
@@ -63,7 +64,7 @@ def open_folder(root: Path, options: FolderOptions) -> Found:
         source = SemanticFile(file, stroke_classes if rater == "scribbles" else classes)
         is_ids = options.instances and rater != "scribbles"
         target.setdefault(name, {})[rater] = InstanceFile(file, unknown=options.unknown) if is_ids else source
-    return Found(cases, classes.names, complete, partial)
+    return Found(found, classes.names, complete, partial)
 
 
 def _images(root: Path, options: FolderOptions) -> list[Path]:
@@ -72,9 +73,11 @@ def _images(root: Path, options: FolderOptions) -> list[Path]:
     try:
         return list(image_files(folder))
     except DataError:
-        if not subfolders or (folder == root and options.images is None):
+        is_plain = folder == root and options.images is None  # then other folders may hold anything but images
+        found = [f for d in subfolders if not is_plain or is_series(d) for f in image_files(d)]
+        if not found:
             raise
-        return [file for d in subfolders for file in image_files(d)]
+        return found
 
 
 def _folder(root: Path, given: str | None, usual: str) -> Path | None:
@@ -103,6 +106,10 @@ def _matched(folder: Path | None, images: dict[str, Path]) -> Iterator[tuple[str
     if folder is None:
         return
     pairs = [(stem_of(f), f) for f in image_files(folder)]
+    named: dict[str, Path] = {}
+    for name, f in pairs:
+        if named.setdefault(name, f) != f:
+            raise DataError(f"{f}: {named[name].name} beside it is a label of the same image; keep one of them")
     found = [(name, f) for name, f in pairs if name in images]
     if not found:
         raise DataError(
@@ -118,7 +125,7 @@ def _groups(root: Path, column: str | None) -> dict[str, str]:
         if column is not None:
             raise DataError(f"{index}: there is no such file, but group={column} names a column of it")
         return {}
-    with index.open(newline="") as file:
+    with index.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets write a mark first
         rows = list(csv.DictReader(file))
     wanted = column or "group"
     if rows and (wanted not in rows[0] or "id" not in rows[0]):
@@ -147,11 +154,21 @@ def _class_map(files: Iterable[Path], options: FolderOptions) -> ClassMap:
     return ClassMap(("background", *names), values, unknown, others=bool(options.classes))
 
 
+def _stroke_map(classes: ClassMap, options: FolderOptions) -> ClassMap:
+    """The map of stroke files: no mask holds strokes, and what is not named there may be where nobody looked."""
+    if classes.unknown is None:
+        classes = replace(classes, unknown=UNKNOWN)
+    return replace(classes, others=classes.others and options.unknown is not None)
+
+
 def _values(files: Iterable[Path], unknown: int | None) -> tuple[tuple[int, ...], bool]:
     """The values that become classes, and whether all files are masks of 0 and 255."""
     seen: set[int] = set()
     for file in files:
-        seen.update(int(v) for v in np.unique(read_values(file)[0]))
+        try:
+            seen.update(values_in(whole_numbers(read_values(file)[0])))
+        except LabelValueError as error:
+            raise LabelValueError(f"{file}: {error}") from error
         if len(seen) > UNKNOWN:
             raise DataError(
                 f"{file}: with it the labels hold more than {UNKNOWN} values; are they objects? instances=true"

@@ -11,7 +11,7 @@ from frugalseg.data.case import LabelSource
 from frugalseg.data.formats import read_geometry, read_values
 from frugalseg.data.geometry import Geometry
 from frugalseg.data.label import UNKNOWN, SemanticLabel
-from frugalseg.data.layouts.found import Found, file_case
+from frugalseg.data.layouts.found import Found, listed
 from frugalseg.data.sources import ClassMap, SemanticFile
 from frugalseg.errors import DataError
 from frugalseg.settings import Settings
@@ -57,7 +57,7 @@ def open_la(root: Path, _options: LaOptions) -> Found:
     if not files:
         raise DataError(f"{root}: neither CASE.h5 nor data/CASE.h5 nor CASE/mri_norm2.h5 is in this folder")
     return Found(
-        tuple(file_case(name, (f,), key="image") for name, f in files.items()),
+        tuple(listed(name, (f,), key="image") for name, f in files.items()),
         LA.names,
         {name: {"expert": SemanticFile(f, LA, "label")} for name, f in files.items() if _has(f, "label")},
         {name: {"cross": CrossFile(f, LA)} for name, f in files.items() if _has(f, "cross_label")},
@@ -70,7 +70,7 @@ def open_acdc(root: Path, options: AcdcOptions) -> Found:
     files = {f.stem: f for f in sorted(folder.glob("*.h5"))}
     if not files:
         raise DataError(f"{folder}: there is no h5 file in it; acdc-h5 expects the layout of WSL4MIS")
-    cases = tuple(file_case(name, (f,), group=_patient(name), key="image") for name, f in files.items())
+    images = tuple(listed(name, (f,), group=_patient(name), key="image") for name, f in files.items())
     complete: dict[str, dict[str, LabelSource]] = {}
     partial: dict[str, dict[str, LabelSource]] = {}
     for name, f in files.items():
@@ -78,7 +78,7 @@ def open_acdc(root: Path, options: AcdcOptions) -> Found:
             complete[name] = {"expert": SemanticFile(f, ACDC, "label")}
         if _has(f, "scribble"):
             partial[name] = {"scribbles": SemanticFile(f, ACDC_STROKES, "scribble")}
-    return Found(cases, ACDC.names, complete, partial)
+    return Found(images, ACDC.names, complete, partial)
 
 
 def _patient(name: str) -> str:

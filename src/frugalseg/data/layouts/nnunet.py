@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from frugalseg.data.formats import image_files, stem_of
-from frugalseg.data.layouts.found import Found, file_case
+from frugalseg.data.layouts.found import Found, listed
 from frugalseg.data.sources import ClassMap, SemanticFile
 from frugalseg.errors import DataError
 from frugalseg.settings import Settings
@@ -33,7 +33,7 @@ def open_nnunet(root: Path, options: NnunetOptions) -> Found:
     channels = _channels(root / f"images{options.part}", labels, len(about.get("channel_names", ())) or 1)
     classes = _classes(root, about)
     return Found(
-        tuple(file_case(name, tuple(files)) for name, files in sorted(channels.items())),
+        tuple(listed(name, tuple(files)) for name, files in sorted(channels.items())),
         classes.names,
         {name: {"expert": SemanticFile(f, classes)} for name, f in labels.items() if name in channels},
     )
@@ -60,7 +60,7 @@ def _channels(folder: Path, labels: Mapping[str, Path], n: int) -> dict[str, lis
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        about = json.loads(file.read_text())
+        about = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(about["labels"], dict):
             raise KeyError("labels")
     except (OSError, ValueError, KeyError, TypeError) as error:

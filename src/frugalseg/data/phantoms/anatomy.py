@@ -11,8 +11,8 @@ from frugalseg.data.phantoms.source import PhantomKind
 
 CLASSES = ("background", "head", "tail", "duct")
 
-BODY, OUTSIDE, FAT = 0.45, 0.04, 0.85
-ORGANS = (0.85, 0.62)  # head, tail: as bright as some of the lumps
+BODY, OUTSIDE, FAT = 0.45, 0.04, 0.80
+ORGANS = (0.80, 0.62)  # head, tail: as bright as some of the lumps
 DUCT = 0.18  # as dark as others
 
 
@@ -33,18 +33,18 @@ def make_anatomy(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[np.n
 def _bent_grid(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """Coordinates (3, *shape) from -1 to 1, turned a little and bent by a smooth field."""
     axes = np.meshgrid(*[np.linspace(-1, 1, n, dtype=np.float32) for n in shape], indexing="ij")
-    bent = np.stack([a + 0.11 * smooth_field(shape, (3, 3, 3), rng) for a in axes])
-    angle = rng.normal(0, 0.15)
+    bent = np.stack([a + 0.06 * smooth_field(shape, (3, 3, 3), rng) for a in axes])
+    angle = rng.normal(0, 0.10)
     c, s = np.cos(angle), np.sin(angle)
     return np.stack([c * bent[0] - s * bent[1], s * bent[0] + c * bent[1], bent[2]]).astype(np.float32)
 
 
 def _organs(grid: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Head and tail of one comma-shaped organ, cut at a plane, and the duct along its axis."""
-    x, y, z = grid - rng.normal(0, 0.06, (3, 1, 1, 1)).astype(np.float32)
+    x, y, z = grid - rng.normal(0, 0.04, (3, 1, 1, 1)).astype(np.float32)
     bend = 0.25 * np.sin(2.2 * y)  # the organ's axis runs along y and swings in x
     along = (y + 0.05) / 0.62
-    thickness = (0.42 - 0.14 * along) * rng.uniform(0.9, 1.15)
+    thickness = (0.50 - 0.16 * along) * rng.uniform(0.9, 1.15)
     radius = np.hypot((x + 0.12 - bend) / 1.0, (z - 0.1 * along) / 1.25)
     inside = (np.abs(along) < 1) & (radius < thickness * np.sqrt(np.clip(1 - along**2, 0, 1)))
     cut = along + 0.25 * z > rng.normal(0.05, 0.06)
@@ -57,9 +57,9 @@ def _organs(grid: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _lumps(shape: tuple[int, ...], rng: np.random.Generator) -> list[tuple[np.ndarray, float]]:
     """Vessels, cysts and loops of gut with the brightness of the organs and the duct, anywhere."""
-    brightness = [*ORGANS, DUCT, 0.74]
+    brightness = [*ORGANS, DUCT, 0.78]
     fields = [smooth_field(shape, (6, 6, 5), rng) for _ in brightness]
-    return [(f > 1.0, b + float(rng.normal(0, 0.02))) for f, b in zip(fields, brightness, strict=True)]
+    return [(f > 1.3, b + float(rng.normal(0, 0.02))) for f, b in zip(fields, brightness, strict=True)]
 
 
 def _scanned(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
