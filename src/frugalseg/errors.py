@@ -27,14 +27,6 @@ class SettingsError(FrugalsegError):
     """A settings file or option has an unknown key or a value out of range."""
 
 
-class BudgetExceeded(FrugalsegError):
-    """An act of annotation would cost more than what is left."""
-
-
-class WeightsMissing(FrugalsegError):
-    """A model's weights are not on this machine."""
-
-
 class TrainingDiverged(RuntimeError):
     """A loss or a gradient is not finite any more. Not the fault of one input, so not a `FrugalsegError`."""
 

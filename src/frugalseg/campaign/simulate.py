@@ -135,10 +135,11 @@ class Simulation:
 
 def _split(pool: Pool, settings: CampaignSettings) -> Split:
     chosen = settings.split
-    if chosen.file is None:
+    file = chosen.file or parse_data_spec(settings.data).split
+    if file is None:
         split = split_cases(pool.cases, seed=chosen.seed, validation=chosen.validation, test=chosen.test)
     else:
-        split = read_split(chosen.file)
+        split = read_split(file)
     check_split(split, pool.cases)
     return split
 

@@ -138,7 +138,7 @@ class InstanceFile:
         ids = np.where(is_unknown, 0, whole)
         if ids.min() < UNKNOWN_INSTANCE or ids.max() > np.iinfo(np.int32).max:
             raise LabelValueError(
-                f"{self.path}: object ids lie between 0 (background) and 2147483647, here from {ids.min()} to {ids.max()}"
+                f"{self.path}: object ids lie between 0 (background) and 2147483647, not {ids.min()} to {ids.max()}"
             )
         ids = ids.astype(np.int32)
         ids[is_unknown] = UNKNOWN_INSTANCE

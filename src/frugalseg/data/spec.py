@@ -22,6 +22,7 @@ class DataSpec(Settings):
     layout: str
     place: str  # a folder, or the kind of a phantom
     options: Mapping[str, str] = {}
+    split: Path | None = None  # list files that say which cases train, validate and test, for `read_split`
 
 
 class PhantomOptions(Settings):
@@ -46,8 +47,9 @@ def parse_data_spec(text: str) -> DataSpec:
     known: dict[str, type[Settings]] = {name: entry.options for name, entry in LAYOUTS.items()}
     known[PHANTOM] = PhantomOptions
     given = {key: value for key, _, value in options}
+    split = given.pop("split", None)
     parse(lookup(known, layout, "layout"), given, where=f"options of {layout}={place}")
-    return DataSpec(layout=layout, place=place, options=given)
+    return DataSpec(layout=layout, place=place, options=given, split=Path(split) if split else None)
 
 
 def open_data(

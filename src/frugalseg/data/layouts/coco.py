@@ -9,6 +9,7 @@ import numpy as np
 
 from frugalseg.data.case import LabelSource
 from frugalseg.data.formats import stem_of
+from frugalseg.data.geometry import Geometry
 from frugalseg.data.label import InstanceLabel, SemanticLabel
 from frugalseg.data.layouts.found import Found, Listed, listed
 from frugalseg.errors import DataError
@@ -34,9 +35,9 @@ class CocoLabel:
     class_of: dict[int, int] = field(repr=False)
     is_semantic: bool
 
-    def geometry(self) -> None:
-        """A COCO file says nothing of where its images lie."""
-        return
+    def geometry(self) -> Geometry:
+        """The height and width that the json file says."""
+        return Geometry.plain(self.shape)
 
     def read(self) -> SemanticLabel | InstanceLabel:
         """The label. Raises `DataError` for a mask of another size than its image."""
@@ -62,7 +63,7 @@ def _depth(numbered: tuple[int, dict[str, Any]]) -> tuple[bool, float]:
 
 
 def open_coco(root: Path, options: CocoOptions) -> Found:
-    """The cases of a COCO json. Raises `DataError` when it is no COCO file or an image is missing."""
+    """The cases of a COCO json. Raises `DataError` when it is no COCO file."""
     file, about = _read(root, options)
     folder = root / options.images if options.images else root / "images" if (root / "images").is_dir() else root
     categories = sorted(about["categories"], key=lambda c: c["id"])
@@ -77,13 +78,10 @@ def open_coco(root: Path, options: CocoOptions) -> Found:
     labels: dict[str, dict[str, LabelSource]] = {}
     for image in about["images"]:
         path = _image(folder, image["file_name"])
-        case = listed(stem_of(path), (path,))
-        shape = case.source.geometry().shape
-        if shape != (image["height"], image["width"]):
-            raise DataError(f"{path}: is {shape} pixels, {file.name} says {image['height'], image['width']}")
-        images.append(case)
+        images.append(listed(stem_of(path), (path,)))
+        shape = (int(image["height"]), int(image["width"]))
         label = CocoLabel(file, shape, tuple(objects[image["id"]]), names, class_of, options.semantic)
-        labels[case.name] = {"expert": label}
+        labels[stem_of(path)] = {"expert": label}
     return Found(tuple(images), names, labels)
 
 

@@ -12,7 +12,7 @@ from frugalseg.data.formats import SUFFIXES, image_files, is_series, read_values
 from frugalseg.data.label import UNKNOWN
 from frugalseg.data.layouts.found import Found, listed
 from frugalseg.data.sources import ClassMap, InstanceFile, SemanticFile, values_in, whole_numbers
-from frugalseg.errors import DataError, LabelValueError, SettingsError
+from frugalseg.errors import DataError, SettingsError
 from frugalseg.settings import Settings
 
 
@@ -162,13 +162,16 @@ def _stroke_map(classes: ClassMap, options: FolderOptions) -> ClassMap:
 
 
 def _values(files: Iterable[Path], unknown: int | None) -> tuple[tuple[int, ...], bool]:
-    """The values that become classes, and whether all files are masks of 0 and 255."""
+    """The values that become classes, and whether all files are masks of 0 and 255.
+
+    A file that cannot be used is passed over, for it says so whenever its label is read.
+    """
     seen: set[int] = set()
     for file in files:
         try:
             seen.update(values_in(whole_numbers(read_values(file)[0])))
-        except LabelValueError as error:
-            raise LabelValueError(f"{file}: {error}") from error
+        except DataError:
+            continue
         if len(seen) > UNKNOWN:
             raise DataError(
                 f"{file}: with it the labels hold more than {UNKNOWN} values; are they objects? instances=true"
