@@ -6,7 +6,14 @@ import torch
 from scipy import ndimage
 
 from frugalseg.data.augment import AugmentSettings, Placement, augment, draw_placement, place
-from frugalseg.data.augment_intensity import IntensitySettings, bias_field, blur, change_intensity, gamma
+from frugalseg.data.augment_intensity import (
+    IntensitySettings,
+    bias_field,
+    blur,
+    change_intensity,
+    draw_intensity,
+    gamma,
+)
 from frugalseg.data.batch import Batch
 from frugalseg.data.label import UNKNOWN
 
@@ -122,7 +129,8 @@ def test_blur_is_that_of_scipy(shape):
 def test_a_bias_field_is_smooth_and_bounded(shape):
     x = torch.full((1, *shape), 1.0)
     x[0].view(-1)[0] = 0  # the minimum, from which distances are counted
-    field = bias_field(x, 0.3, torch.Generator().manual_seed(0))[0]
+    coarse = 2 * torch.rand(1, 1, *[3] * len(shape), generator=torch.Generator().manual_seed(0)) - 1
+    field = bias_field(x, 0.3, coarse)[0]
     inner = field.flatten()[1:]
     assert inner.min() >= math.exp(-0.3)
     assert inner.max() <= math.exp(0.3)
@@ -133,7 +141,21 @@ def test_noise_changes_the_image_by_no_more_than_asked():
     only = IntensitySettings(
         gamma_probability=0, contrast_probability=0, bias_probability=0, blur_probability=0, noise_probability=1
     )
-    deviations = [
-        float(change_intensity(torch.zeros(1, 50, 50), only, torch.Generator().manual_seed(i)).std()) for i in range(30)
-    ]
+    changes = [draw_intensity(only, 2, torch.Generator().manual_seed(i)) for i in range(30)]
+    deviations = [float(change_intensity(torch.zeros(1, 50, 50), change).std()) for change in changes]
     assert 0.03 < max(deviations) < 0.105
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_record_may_be_applied_again(shape):
+    change = draw_intensity(EVERYTHING.intensity, len(shape), torch.Generator().manual_seed(3))
+    x = torch.randn(1, *shape)
+    assert torch.equal(change_intensity(x, change), change_intensity(x, change))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_everything_happens_where_the_batch_is(shape):
+    batch = batch_of(shape)
+    changed = augment(batch.to(torch.device("meta")), EVERYTHING)
+    assert (changed.image.device.type, changed.image.shape) == ("meta", batch.image.shape)
+    assert (changed.label.device.type, changed.label.dtype) == ("meta", torch.uint8)

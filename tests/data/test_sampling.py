@@ -1,9 +1,13 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
+from frugalseg.data import sampling
 from frugalseg.data.label import UNKNOWN
-from frugalseg.data.sampling import SamplingSettings, TwoStream
+from frugalseg.data.sampling import SamplingSettings, TwoStream, known_points
 from frugalseg.errors import DataError, SettingsError
 
 
@@ -104,3 +108,43 @@ def test_wrong_requests_are_explained():
         sampler(world(), patch=(4, 4)).batch(0)
     with pytest.raises(DataError, match=r"c0.*no known voxel"):
         sampler(world(known=()), labelled=("c0",)).batch(0)
+
+
+@pytest.mark.parametrize("at_once", [7, 100, 10**6])
+def test_known_points_are_voxels_of_their_class_and_all_of_them_where_they_are_few(at_once, monkeypatch):
+    monkeypatch.setattr(sampling, "VOXELS_AT_ONCE", at_once)
+    monkeypatch.setattr(sampling, "POINTS_PER_CLASS", 50)
+    label = np.random.default_rng(0).choice([0, 1, 2, UNKNOWN], (9, 10, 11), p=[0.3, 0.02, 0.08, 0.6]).astype(np.uint8)
+    found = known_points(label, np.random.default_rng(1))
+    for value, points in zip((0, 1, 2), found, strict=True):
+        everywhere = np.flatnonzero(label == value)
+        assert np.isin(points, everywhere).all()
+        assert len(np.unique(points)) == len(points) == min(50, len(everywhere))
+
+
+def test_known_points_do_not_depend_on_how_a_volume_is_searched(monkeypatch):
+    label = np.random.default_rng(0).integers(0, 3, (20, 30, 30)).astype(np.uint8)
+    whole = known_points(label, np.random.default_rng(1))
+    monkeypatch.setattr(sampling, "VOXELS_AT_ONCE", 1000)
+    parts = known_points(label, np.random.default_rng(1))
+    assert all(np.array_equal(a, b) for a, b in zip(whole, parts, strict=True))
+
+
+def test_a_large_dense_label_is_searched_in_little_memory():
+    label = np.zeros((200, 200, 200), np.uint8)
+    tracemalloc.start()
+    known_points(label, np.random.default_rng(0))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * label.size  # indices of all its voxels would take eight bytes each
+
+
+def test_points_of_many_classes_stay_within_the_limit_of_a_case():
+    label = np.random.default_rng(0).integers(0, 200, (60, 60, 60)).astype(np.uint8)
+    assert sum(map(len, known_points(label, np.random.default_rng(0)))) <= sampling.POINTS_PER_CASE
+
+
+def test_a_patch_must_have_two_or_three_positive_sides():
+    for patch in ((4,), (4, 0, 4), (4, 4, 4, 4)):
+        with pytest.raises(ValidationError, match="patch"):
+            SamplingSettings(patch=patch)

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from frugalseg.data.augment_intensity import IntensitySettings, change_intensity
+from frugalseg.data.augment_intensity import IntensitySettings, change_intensity, draw_intensity
 from frugalseg.data.batch import Batch
 from frugalseg.data.label import UNKNOWN
 from frugalseg.settings import Settings
@@ -42,7 +42,7 @@ def augment(batch: Batch, settings: AugmentSettings) -> Batch:
     images, labels = [], []
     for image, label, rng in zip(batch.image, batch.label, batch.generators("augment"), strict=True):
         placed = place(image, label, draw_placement(settings, ndim, rng))
-        images.append(change_intensity(placed[0], settings.intensity, rng))
+        images.append(change_intensity(placed[0], draw_intensity(settings.intensity, ndim, rng)))
         labels.append(placed[1])
     return replace(batch, image=torch.stack(images), label=torch.stack(labels))
 

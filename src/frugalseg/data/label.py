@@ -28,9 +28,10 @@ class SemanticLabel:
             raise DataError("a semantic label is a 2D or 3D uint8 array; map the values of a file when reading it")
         if not 2 <= len(self.classes) <= UNKNOWN:
             raise DataError(f"a label needs between 2 and {UNKNOWN} classes, background first, not {len(self.classes)}")
-        present = np.flatnonzero(np.bincount(self.array.ravel(), minlength=256))
-        wrong = [int(v) for v in present if len(self.classes) <= v < UNKNOWN]
-        if wrong:
+        # One more turns UNKNOWN into 0 and takes one byte a voxel; counting values takes eight.
+        if self.array.size and int((self.array + np.uint8(1)).max()) > len(self.classes):
+            present = np.flatnonzero(np.bincount(self.array.ravel(), minlength=256))
+            wrong = [int(v) for v in present if len(self.classes) <= v < UNKNOWN]
             raise LabelValueError(
                 f"label values {wrong[:8]} are not among 0..{len(self.classes) - 1} ({', '.join(self.classes)}) "
                 f"or {UNKNOWN} (nobody looked)"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from frugalseg.data.batch import Batch
 from frugalseg.data.label import UNKNOWN
@@ -23,14 +23,20 @@ Load = Callable[[str], tuple[np.ndarray, np.ndarray]]
 POINTS_PER_CLASS = 2048
 """Known voxels of a class that are remembered of a case as centres; more would show the same places."""
 
+POINTS_PER_CASE = 16384
+"""Known voxels that are remembered of a case with many classes: 128 kB."""
+
 CASES_REMEMBERED = 512
-"""Cases whose known voxels are remembered, about 50 kB each in three classes."""
+"""Cases whose known voxels are remembered: 64 MB at most, usually half of that or less."""
+
+VOXELS_AT_ONCE = 2**20
+"""Voxels of a label that are searched at once, so that a large volume needs little memory beside itself."""
 
 
 class SamplingSettings(Settings):
     """What a batch is made of."""
 
-    patch: tuple[int, ...]  # voxels along each axis of the network: 2 or 3 numbers
+    patch: tuple[PositiveInt, ...] = Field(min_length=2, max_length=3)  # voxels along each axis of the network
     n_labelled: int = Field(2, ge=1)
     n_unlabelled: int = Field(2, ge=0)
     known_fraction: float = Field(0.7, ge=0, le=1)  # labelled patches centred on a known voxel, classes in turn; ours
@@ -89,11 +95,11 @@ class TwoStream:
     def _labelled_patch(self, case: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
         image, label = self.load(case)
         rng = np.random.default_rng(seed)
-        points = [p for p in self._known_points(case, label) if len(p)]
+        points = self._known_points(case, label)
         if not points:
             raise DataError(f"{case}: its label has no known voxel; draw on it or take it out of the labelled cases")
         group = points[int(rng.integers(len(points)))]
-        point = group[int(rng.integers(len(group)))]
+        point = np.array(np.unravel_index(group[int(rng.integers(len(group)))], label.shape))
         if rng.random() >= self.settings.known_fraction:
             anywhere = rng.integers(label.shape)
             if self.axis is not None:
@@ -109,9 +115,9 @@ class TwoStream:
         return patch, np.full_like(known, UNKNOWN)
 
     def _known_points(self, case: str, label: np.ndarray) -> list[np.ndarray]:
-        """Some known voxels (n, ndim) of each class of a case."""
+        """Some known voxels of each class of a case, as indices into the flat label."""
         if case not in self._points:
-            self._points[case] = _points(label, stream(self.seed, "points", case))
+            self._points[case] = known_points(label, stream(self.seed, "points", case))
             if len(self._points) > CASES_REMEMBERED:
                 self._points.popitem(last=False)
         self._points.move_to_end(case)
@@ -122,8 +128,8 @@ class TwoStream:
     ) -> tuple[np.ndarray, np.ndarray]:
         """A patch that holds the point somewhere, moved inside of the volume as far as it fits, padded elsewhere."""
         if self.axis is not None:
-            image = np.take(image, int(point[self.axis]), axis=self.axis + 1)
-            label = np.take(label, int(point[self.axis]), axis=self.axis)
+            across = (slice(None),) * self.axis
+            image, label = image[(slice(None), *across, point[self.axis])], label[(*across, point[self.axis])]
             point = np.delete(point, self.axis)
         patch = self.settings.patch
         if len(patch) != label.ndim:
@@ -132,15 +138,30 @@ class TwoStream:
         return _padded(image, starts, patch, 0), _padded(label[None], starts, patch, UNKNOWN)[0]
 
 
-def _points(label: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-    flat = np.asarray(label).ravel()
-    found = []
-    for value in np.flatnonzero(np.bincount(flat, minlength=256)[:UNKNOWN]):
-        where = np.flatnonzero(flat == value)
-        if len(where) > POINTS_PER_CLASS:
-            where = np.sort(rng.choice(where, POINTS_PER_CLASS, replace=False))
-        found.append(np.stack(np.unravel_index(where, label.shape), axis=1))
-    return found
+def known_points(label: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    """For each known class that is present the flat indices of some of its voxels, all of them where they are few."""
+    parts = np.array_split(label.reshape(-1), max(1, label.size // VOXELS_AT_ONCE))
+    counts = np.stack([np.bincount(part, minlength=256)[:UNKNOWN] for part in parts])
+    classes = np.flatnonzero(counts.sum(0))
+    most = min(POINTS_PER_CLASS, POINTS_PER_CASE // max(1, len(classes)))
+    return [_found(parts, int(v), counts[:, v], _some(int(counts[:, v].sum()), most, rng)) for v in classes]
+
+
+def _some(n: int, most: int, rng: np.random.Generator) -> np.ndarray:
+    """The numbers 0..n-1, or at most so many of them in ascending order."""
+    return np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
+
+
+def _found(parts: list[np.ndarray], value: int, counts: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Where in the joined parts the voxels of a class lie whose numbers, among all of that class, are wanted."""
+    ends, starts = np.cumsum(counts), np.cumsum([0, *map(len, parts)])
+    splits = np.split(wanted, np.searchsorted(wanted, ends[:-1]))
+    places = [
+        start + np.flatnonzero(part == value)[numbers - (end - count)]
+        for part, start, numbers, end, count in zip(parts, starts[:-1], splits, ends, counts, strict=True)
+        if len(numbers)
+    ]
+    return np.concatenate(places)
 
 
 def _start(center: int, n: int, size: int, rng: np.random.Generator) -> int:
