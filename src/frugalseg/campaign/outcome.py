@@ -101,7 +101,8 @@ def _picture(pool: Pool, model: Model, score: CaseScore, *, title: str) -> Panel
     case = pool[score.case]
     image = case.image()
     prediction = model.predict(image).label
-    return case_panel(image, pool.truth.semantic(case.id), prediction, title=title)
+    caption = f"{case.id}: Dice {score.scores[HEADLINE]:.3f}"
+    return case_panel(image, pool.truth.semantic(case.id), prediction, title=title, caption=caption)
 
 
 def _results(simulation: Simulation, points: Sequence[CurvePoint]) -> Results:
