@@ -66,6 +66,16 @@ def test_strokes_cost_less_than_outlines():
     assert 0 < strokes < dense
 
 
+@pytest.mark.parametrize("style", ["dense", "scribbles"])
+def test_three_planes_cost_as_much_as_their_slices(style):
+    p = pool()
+    oracle = Oracle(p.truth, OracleSettings(style=style))
+    slices = [oracle.annotate(p["a"], Unit("a", "slice", axis, (k,))) for axis, k in enumerate((4, 6, 8))]
+    planes = oracle.annotate(p["a"], Unit("a", "planes", index=(4, 6, 8)))
+    assert planes.seconds == pytest.approx(sum(act.seconds for act in slices))
+    assert np.array_equal(planes.label.known, np.any([act.label.known for act in slices], axis=0))
+
+
 def test_planes_through_the_true_centre_are_an_option_by_name():
     p, unit = pool(), Unit("a", "planes", index=(0, 0, 0))
     act = Oracle(p.truth, OracleSettings(planes="truth-centre")).annotate(p["a"], unit)
@@ -94,6 +104,19 @@ def test_equal_seeds_draw_equal_strokes():
     ]
     assert np.array_equal(drawn[0], drawn[1])
     assert not np.array_equal(drawn[0], drawn[2])
+
+
+def test_the_complete_label_is_read_once_for_the_slices_of_a_case():
+    class Counting(Made):
+        n_read = 0
+
+        def read(self):
+            self.n_read += 1
+            return super().read()
+
+    source = Counting()
+    annotate(pool(expert=source), [Unit("a", "slice", 0, (k,)) for k in range(5)])
+    assert source.n_read == 1
 
 
 def test_impossible_requests_are_explained():

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Literal, Protocol
 
 import numpy as np
@@ -56,29 +57,32 @@ class Oracle:
         self.truth = truth
         self.settings = settings or OracleSettings()
         self.seed = seed
+        self._last: tuple[str, SemanticLabel] | None = None
 
     def annotate(self, case: Case, unit: Unit) -> Annotation:
         """Draws the unit. Raises `DataError` when the case has no complete label, or planes are not placed."""
-        truth = self.truth.semantic(case.id, self.settings.truth_rater)
+        truth = self._complete(case.id)
         if unit.kind == "planes" and self.settings.planes == "truth-centre":
             unit = _centred(unit, truth)
-        seen = truth.only(unit.mask(truth.array.shape))
-        label = STYLES[self.settings.style](self, case, unit, seen)
-        seconds = self.settings.cost.seconds(label, unit, case.geometry)
-        return Annotation(unit, self.settings.rater, label, seconds)
+        parts = _parts(unit, truth.array.shape)
+        drawn = [STYLES[self.settings.style](self, case, part, truth) for part in parts]
+        prices = [self.settings.cost.seconds(d, part, case.geometry) for d, part in zip(drawn, parts, strict=True)]
+        return Annotation(unit, self.settings.rater, reduce(SemanticLabel.updated, drawn), sum(prices))
 
-    def _dense(self, _case: Case, _unit: Unit, seen: SemanticLabel) -> SemanticLabel:
-        return seen
+    def _complete(self, case: str) -> SemanticLabel:
+        """The complete label. The last one is kept, since many slices of a case often follow each other."""
+        if self._last is None or self._last[0] != case:
+            self._last = case, self.truth.semantic(case, self.settings.truth_rater)
+        return self._last[1]
 
-    def _scribbles(self, case: Case, unit: Unit, seen: SemanticLabel) -> SemanticLabel:
-        """Strokes in each slice of the unit; where planes cross, the strokes of both are kept."""
-        strokes = np.full_like(seen.array, UNKNOWN)
-        axes = paging_axes(unit, case.geometry)
-        for number, (region, axis) in enumerate(zip(unit.regions(seen.array.shape), axes, strict=True)):
-            rng = stream(self.seed, "strokes", str(unit), number)
-            drawn = self._stroked(seen.array[region], axis, rng)
-            strokes[region] = np.where(drawn != UNKNOWN, drawn, strokes[region])
-        return SemanticLabel(strokes, seen.classes)
+    def _dense(self, _case: Case, part: Unit, truth: SemanticLabel) -> SemanticLabel:
+        return truth.only(part.mask(truth.array.shape))
+
+    def _scribbles(self, case: Case, part: Unit, truth: SemanticLabel) -> SemanticLabel:
+        strokes = np.full_like(truth.array, UNKNOWN)
+        (region,), (axis,) = part.regions(strokes.shape), paging_axes(part, case.geometry)
+        strokes[region] = self._stroked(truth.array[region], axis, stream(self.seed, "strokes", str(part)))
+        return SemanticLabel(strokes, truth.classes)
 
     def _stroked(self, part: np.ndarray, axis: int, rng: np.random.Generator) -> np.ndarray:
         if part.ndim == 2:
@@ -90,7 +94,15 @@ class Oracle:
 Style = Callable[[Oracle, Case, Unit, SemanticLabel], SemanticLabel]
 
 STYLES: Mapping[str, Style] = {"dense": Oracle._dense, "scribbles": Oracle._scribbles}
-"""How what was seen becomes what is drawn."""
+"""How an oracle draws a part of a unit: oracle, case, part, complete label -> what is known then."""
+
+
+def _parts(unit: Unit, shape: tuple[int, ...]) -> list[Unit]:
+    """Three planes as three slices, which are drawn and paid one by one; else the unit itself."""
+    unit.regions(shape)  # raises for planes that are not placed and for what lies outside
+    if unit.kind != "planes":
+        return [unit]
+    return [Unit(unit.case, "slice", axis, (k,)) for axis, k in enumerate(unit.index)]
 
 
 def _centred(unit: Unit, truth: SemanticLabel) -> Unit:

@@ -50,7 +50,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise SettingsError(f"{path}: there is no such settings file")
     try:
-        data = yaml.safe_load(path.read_text())
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise SettingsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):

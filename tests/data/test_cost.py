@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from frugalseg.data.cost import CostModel, drawn_slices, n_strokes, outline_length
+from frugalseg.data.cost import CostModel, drawn_slices, n_strokes, outline_length, stroke_length
 from frugalseg.data.geometry import Geometry
 from frugalseg.data.label import UNKNOWN, SemanticLabel
 from frugalseg.data.unit import Unit
@@ -37,6 +37,22 @@ def test_strokes_cost_by_number_and_length():
     part[7, :2] = 0
     assert n_strokes(part) == 3
     assert MODEL.slice_seconds(part) == 5 + 3 * 10 + 0.5 * 9
+
+
+def test_a_thick_stroke_costs_as_much_as_a_thin_one():
+    thin, thick = (np.full((20, 40), UNKNOWN, np.uint8) for _ in range(2))
+    thin[10, 5:35] = thick[9:12, 5:35] = 1
+    assert abs(stroke_length(thick) - stroke_length(thin)) <= 2
+
+
+def test_a_drawn_slice_with_a_doubtful_rim_is_outlined():
+    part = square((40, 40))
+    part[2] = UNKNOWN
+    assert MODEL.slice_seconds(part) == 5 + outline_length(part)
+
+
+def test_a_slice_nobody_has_drawn_on_costs_the_look():
+    assert MODEL.slice_seconds(np.full((9, 9), UNKNOWN, np.uint8)) == 5
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jaxtyping import jaxtyped
+from jaxtyping import TypeCheckError
 from torch import Tensor, nn
 
 from frugalseg.data.label import UNKNOWN
@@ -168,9 +168,6 @@ def test_mse_of_an_empty_mask_is_zero_with_zero_gradient() -> None:
 
 @pytest.mark.parametrize("name", ["masked_cross_entropy", "masked_dice"])
 def test_labels_with_a_channel_axis_do_not_pass_the_stated_shapes(name: str) -> None:
-    from beartype import beartype
-    from beartype.roar import BeartypeCallHintViolation
-
     logits, labels = case(0, (2, 3, 4, 4))
-    with pytest.raises(BeartypeCallHintViolation):
-        jaxtyped(typechecker=None)(beartype(getattr(losses, name)))(logits, labels[:, None])
+    with pytest.raises(TypeCheckError):
+        getattr(losses, name)(logits, labels[:, None])

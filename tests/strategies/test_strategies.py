@@ -1,3 +1,6 @@
+import tracemalloc
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -5,7 +8,7 @@ from frugalseg.data.case import Case
 from frugalseg.data.geometry import Geometry
 from frugalseg.data.image import Image
 from frugalseg.data.label import SemanticLabel
-from frugalseg.data.pool import PoolView
+from frugalseg.data.pool import Pool, PoolView, Truth
 from frugalseg.errors import SettingsError
 from frugalseg.strategies import STRATEGIES, choose_units
 from frugalseg.strategies.placement import PLACEMENTS
@@ -68,11 +71,35 @@ class TestContract:
         assert ("c1", (0,)) not in {(u.case, u.index) for u in units}
 
 
-def test_strided_units_are_evenly_spaced():
-    view = view_of()
-    units = view.units()
-    places = [units.index(u) for u in choose_units(view, "strided", 6, seed=1)]
-    assert set(np.diff(places)) == {len(units) // 6}
+def indices_of(units, case):
+    return [u.index[0] for u in units if u.case == case]
+
+
+def test_strided_slices_are_evenly_spaced_in_each_case():
+    units = choose_units(view_of(), "strided", 18, seed=1)
+    assert all(set(np.diff(indices_of(units, f"c{i}"))) == {3} for i in range(6))
+
+
+def test_strided_cases_show_different_slices():
+    units = choose_units(view_of(), "strided", 6, seed=1)
+    assert len({u.case for u in units}) == 6
+    assert len({u.index for u in units}) >= 5
+
+
+def test_strided_cases_are_evenly_spaced_when_there_are_more_than_units():
+    numbers = [int(u.case[1:]) for u in choose_units(view_of(n=9), "strided", 3)]
+    assert set(np.diff(numbers)) == {3}
+
+
+def test_strided_begins_with_the_cases_of_which_least_was_drawn():
+    drawn = {"c0": drawn_planes(1, 7), "c1": drawn_planes(4)}
+    cases = Counter(u.case for u in choose_units(view_of(n=3, drawn=drawn), "strided", 3))
+    assert cases == {"c1": 1, "c2": 2}
+
+
+def test_strided_keeps_away_from_what_was_drawn():
+    drawn = {"c0": drawn_planes(4)}
+    assert indices_of(choose_units(view_of(n=1, drawn=drawn), "strided", 2), "c0") == [1, 7]
 
 
 def test_round_robin_takes_one_of_each_case_before_a_second():
@@ -92,6 +119,14 @@ def test_round_robin_begins_with_untouched_cases():
     assert {u.case for u in first} == {"c3", "c4", "c5"}
 
 
+def test_round_robin_counts_what_was_drawn():
+    drawn = {"c0": drawn_planes(0, 1, 2), "c1": drawn_planes(0)}
+    cases = [u.case for u in choose_units(view_of(n=3, drawn=drawn), "round-robin", 7)]
+    assert cases[0] == "c2"
+    assert set(cases[1:3]) == set(cases[3:5]) == {"c1", "c2"}
+    assert set(cases[5:]) < {"c0", "c1", "c2"}
+
+
 def test_foreground_random_buys_slices_with_predicted_foreground_first():
     def sure(case):
         p = blob(case)
@@ -108,6 +143,58 @@ def test_foreground_random_buys_slices_with_predicted_foreground_first():
 def test_entropy_buys_the_least_sure_slice_of_each_case():
     units = choose_units(view_of(probabilities=blob), "entropy", 6)
     assert {(u.case, u.index[0]) for u in units} == {(f"c{i}", i) for i in range(6)}
+
+
+class Forbidden:
+    """A complete label that nobody may read."""
+
+    def read(self):
+        raise AssertionError("a strategy has read the hidden truth")
+
+    def geometry(self):
+        raise AssertionError("a strategy has looked at the hidden truth")
+
+
+class Scrambled:
+    def __init__(self, seed):
+        self.seed = seed
+
+    def read(self):
+        array = np.random.default_rng(self.seed).integers(0, 2, SHAPE).astype(np.uint8)
+        return SemanticLabel(array, CLASSES)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("unit", ["slice", "planes", "image"])
+def test_the_hidden_truth_does_not_change_the_ranking(name, unit):
+    ranked = []
+    for source in (Scrambled(0), Scrambled(1), Forbidden()):
+        cases = view_of().cases
+        pool = Pool(cases, CLASSES, truth=Truth({case.id: {"expert": source} for case in cases}))
+        pool.labels.put("c1", "oracle", drawn_planes(2, 3))
+        view = PoolView(pool.cases, pool.label, unit, 0, blob)
+        ranked.append(choose_units(view, name, 40, placement="predicted"))
+    assert ranked[0] == ranked[1] == ranked[2]
+
+
+@pytest.mark.parametrize("name", ["entropy", "foreground-random"])
+def test_memory_does_not_grow_with_the_pool(name):
+    def predict(case):
+        return np.full((4, *SHAPE), 0.25, np.float32)  # 26 kB, so 52 MB when all were kept
+
+    view = view_of(n=2000, unit="planes", probabilities=predict)
+    tracemalloc.start()
+    choose_units(view, name, 10)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5e6
+
+
+def test_flat_images_are_bought_whole():
+    cases = tuple(Case(f"p{i}", "g", Geometry.plain((8, 9)), Nothing()) for i in range(5))
+    for name in STRATEGIES:
+        view = PoolView(cases, {}.get, "slice", 2, lambda _: np.full((2, 8, 9), 0.5, np.float32))
+        assert {(u.kind, u.index) for u in choose_units(view, name, 3)} == {("image", ())}
 
 
 def test_each_case_is_predicted_once():

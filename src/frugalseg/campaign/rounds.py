@@ -131,5 +131,5 @@ class TrainingRound:
 
 def case_scores(workspace: Workspace, run: Run) -> list[CaseScore]:
     """The scores of the cases that a finished run was measured on."""
-    kept = json.loads((workspace.run_folder(run) / "scores.json").read_text())
+    kept = json.loads((workspace.run_folder(run) / "scores.json").read_text(encoding="utf-8"))
     return [CaseScore(case, scores) for case, scores in kept.items()]

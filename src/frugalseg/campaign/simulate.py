@@ -16,8 +16,8 @@ from frugalseg.annotator import Oracle
 from frugalseg.campaign.rounds import TrainingRound, choose, draw
 from frugalseg.campaign.settings import CampaignSettings, Purchase
 from frugalseg.data.pool import Pool
-from frugalseg.data.spec import open_data, parse_data_spec
-from frugalseg.data.splits import Split, check_split, read_split, split_cases
+from frugalseg.data.spec import open_data, parse_data_spec, split_data
+from frugalseg.data.splits import Split
 from frugalseg.data.unit import Unit
 from frugalseg.errors import SettingsError
 from frugalseg.evaluation import evaluate
@@ -55,9 +55,11 @@ class Simulation:
     @classmethod
     def open(cls, settings: CampaignSettings, out: Path, hardware: Hardware) -> "Simulation":
         """Opens the data, divides it and makes the plan."""
-        data = open_data(parse_data_spec(settings.data), labels_are="truth")
+        spec = parse_data_spec(settings.data)
+        data = open_data(spec, labels_are="truth")
         pool = Pool(data.cases, data.classes, truth=data.truth)  # a simulation begins with nothing drawn
-        split = _split(pool, settings)
+        numbers = settings.split.model_dump(exclude={"file"})
+        split = split_data(pool, file=settings.split.file or spec.split, **numbers)
         proposed = make_plan(pool.subset(split.train)).model_dump(mode="json", exclude=DERIVED)
         plan = parse(Plan, {**proposed, **settings.plan}, where="plan").completed()
         return cls(settings, out, hardware, pool, split, plan)
@@ -131,17 +133,6 @@ class Simulation:
             return choose(workspace, settings.purchase(at.round), seed=at.seed)
         everything = Purchase(strategy="random", units=len(self.split.train), unit="image")
         return choose(workspace, everything, seed=at.seed)
-
-
-def _split(pool: Pool, settings: CampaignSettings) -> Split:
-    chosen = settings.split
-    file = chosen.file or parse_data_spec(settings.data).split
-    if file is None:
-        split = split_cases(pool.cases, seed=chosen.seed, validation=chosen.validation, test=chosen.test)
-    else:
-        split = read_split(file)
-    check_split(split, pool.cases)
-    return split
 
 
 @contextmanager

@@ -163,11 +163,13 @@ def report(
 @app.command(**_example("frugalseg export work nnunet/ --to nnunet"))
 def export(
     folder: Folder,
-    out: Annotated[Path, typer.Argument(help="The folder, or for coco the JSON file, to write.")],
-    to: Annotated[str, typer.Option(help="nnunet (with an ignore label where nobody looked) or coco.")] = "nnunet",
+    out: Annotated[Path, typer.Argument(help="The folder to write; for coco and onnx the file.")],
+    to: Annotated[
+        str, typer.Option(help="nnunet (ignore label where nobody looked), coco, or onnx (the model).")
+    ] = "nnunet",
     rater: Annotated[str | None, typer.Option(help="Whose labels, when several have drawn.")] = None,
 ) -> None:
-    """Writes what was drawn for other programs."""
+    """Writes what was drawn, or the latest model, for other programs."""
     from frugalseg.cli import verbs
 
     verbs.export(folder, out, to=to, rater=rater)

@@ -14,8 +14,7 @@ from frugalseg.cli.show import bar, console, table
 from frugalseg.data.checks import Finding, check_pool, raise_on_errors
 from frugalseg.data.formats import image_files, read_image
 from frugalseg.data.pool import Pool
-from frugalseg.data.spec import open_data, parse_data_spec
-from frugalseg.data.splits import split_cases
+from frugalseg.data.spec import open_data, parse_data_spec, split_data
 from frugalseg.errors import DataError, FrugalsegError, SettingsError, lookup
 from frugalseg.evaluation import CaseScore, evaluate_masks, mean_scores
 from frugalseg.evaluation import evaluate as evaluate_model
@@ -71,7 +70,7 @@ def init(folder: Path, source: Source, *, test: float, on_error: str, seed: int)
         raise_on_errors(findings)
     bad = {f.case for f in findings if f.severity == "error"}
     pool = pool.subset(c.id for c in pool.cases if c.id not in bad)
-    split = split_cases(pool.cases, seed=seed, test=test)
+    split = split_data(pool, file=spec.split, seed=seed, test=test)
     Workspace.create(folder, pool, data=source.spec, split=split, settings={}, labels_are=source.labels_are)
     plan = make_plan(pool.subset(split.train))
     write_bytes(folder / PLAN, plan.to_yaml().encode())
@@ -201,12 +200,17 @@ def report(folder: Path, out: Path) -> None:
 
 
 def export(folder: Path, out: Path, *, to: str, rater: str | None) -> None:
-    """Writes what was drawn for other programs."""
+    """Writes what was drawn, or the latest model, for other programs."""
     from frugalseg.data.export_coco import export_coco
     from frugalseg.data.export_nnunet import export_nnunet
+    from frugalseg.specialist.export import export_onnx
 
-    formats: dict[str, Callable[..., object]] = {"nnunet": export_nnunet, "coco": export_coco}
-    lookup(formats, to, "format")(Workspace.open(folder).pool, out, rater=rater)
+    formats: dict[str, Callable[[], object]] = {
+        "nnunet": lambda: export_nnunet(Workspace.open(folder).pool, out, rater=rater),
+        "coco": lambda: export_coco(Workspace.open(folder).pool, out, rater=rater),
+        "onnx": lambda: export_onnx(_model(folder), out),
+    }
+    lookup(formats, to, "format")()
     console.print(f"written: {out}")
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from frugalseg.errors import SettingsError
@@ -19,7 +19,7 @@ class Batch:
     processes, and the same when a step is repeated after a restart.
     """
 
-    image: Float32[Tensor, "B K *space"]
+    image: Float[Tensor, "B K *space"]
     label: UInt8[Tensor, "B *space"]
     n_labelled: int
     cases: tuple[str, ...]
@@ -60,7 +60,7 @@ class Batch:
         """One seeded CPU generator a sample for this purpose."""
         return [torch.Generator().manual_seed(derive(seed, purpose)) for seed in self.seeds]
 
-    def normal(self, purpose: str) -> Float32[Tensor, "B K *space"]:
+    def normal(self, purpose: str) -> Float[Tensor, "B K *space"]:
         """Standard normal noise of the image's shape, drawn sample by sample on the CPU."""
         shape = self.image.shape[1:]
         noise = [torch.randn(shape, generator=g) for g in self.generators(purpose)]

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from frugalseg.data.layouts import LAYOUTS, open_pool
 from frugalseg.data.pool import Pool
+from frugalseg.data.splits import Split, check_split, read_split, split_cases
 from frugalseg.errors import SettingsError, lookup
 from frugalseg.settings import Settings, parse
 
@@ -66,6 +67,13 @@ def open_data(
         return phantom_pool(spec.place, n=chosen.n, seed=chosen.seed, shape=chosen.shape)
     folder = Path(spec.place)
     return open_pool(folder, spec.layout, labels_are=labels_are, options=spec.options, unreadable=unreadable)
+
+
+def split_data(pool: Pool, *, file: Path | None = None, seed: int = 0, validation: float = 0, test: float = 0) -> Split:
+    """The split that list files say, or a seeded one of the numbers; either way checked. Raises `DataError`."""
+    split = read_split(file) if file else split_cases(pool.cases, seed=seed, validation=validation, test=test)
+    check_split(split, pool.cases)
+    return split
 
 
 def _expanded(text: str) -> str:

@@ -1,31 +1,28 @@
 """Round-robin: each case gives one unit before any gives a second; cases with least drawn come first."""
 
+from collections import Counter
+
 import numpy as np
 
 from frugalseg.data.pool import PoolView
 from frugalseg.data.unit import Unit
+from frugalseg.strategies.offers import offers
 
 
 class RoundRobin:
-    """Groups take turns, then the cases of a group, then random units of a case.
+    """Cases take turns in random order and give a random unit each; within a turn, so do their groups.
 
-    A case on which somebody has drawn already waits until the untouched ones have had their turn.
+    A case of which n units were drawn waits until the others have given n.
     """
 
     def rank(self, view: PoolView, budget: int, rng: np.random.Generator) -> list[Unit]:
-        """At most `budget` units, one from each group in turn."""
-        group_of = {case.id: case.group for case in view.cases}
-        units = view.units()
-        queues: dict[str, list[Unit]] = {}
-        for i in rng.permutation(len(units)):
-            queues.setdefault(units[i].case, []).append(units[i])
-        touched = {case: view.drawn(case) is not None for case in queues}
-        turns: list[tuple[int, int, int, Unit]] = []
-        taken: dict[str, int] = {}  # units of a group so far; cases of a group share its turns
-        for turn in range(max(map(len, queues.values()), default=0)):
-            for case in sorted(queues, key=lambda c: (touched[c], list(queues).index(c))):
-                if turn < len(queues[case]):
-                    group = group_of[case]
-                    taken[group] = taken.get(group, -1) + 1
-                    turns.append((turn + touched[case], taken[group], len(turns), queues[case][turn]))
-        return [unit for *_, unit in sorted(turns, key=lambda t: t[:3])[:budget]]
+        """At most `budget` units, turn by turn."""
+        offered = offers(view)
+        given: Counter[tuple[int, str]] = Counter()  # units of a group in a turn so far
+        waiting: list[tuple[int, int, int, Unit]] = []
+        for number, k in enumerate(rng.permutation(len(offered))):
+            offer = offered[k]
+            for turn, i in enumerate(rng.permutation(len(offer.units)), offer.n_drawn):
+                waiting.append((turn, given[turn, offer.case.group], number, offer.units[i]))
+                given[turn, offer.case.group] += 1
+        return [unit for *_, unit in sorted(waiting, key=lambda place: place[:3])[:budget]]

@@ -34,7 +34,7 @@ def find_database(folder: Path) -> Database:
         what = "is no workspace" if folder.is_dir() else "does not exist"
         raise DataError(f"{folder}: this folder {what}; make one with `frugalseg init {folder} --images ...`")
     if (folder / ELSEWHERE).is_file():
-        return Database(make_url((folder / ELSEWHERE).read_text().strip()))
+        return Database(make_url((folder / ELSEWHERE).read_text(encoding="utf-8").strip()))
     return Database(_own(folder))
 
 
