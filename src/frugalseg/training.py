@@ -76,7 +76,7 @@ class Training:
             folder=self.folder,
             hardware=self.hardware,
             seed=self.seed,
-            about=self._about(labelled),
+            about=self.about(),
         )
         self._predictor = method.predictor
 
@@ -88,8 +88,9 @@ class Training:
         info = {"method": self.settings.method, "steps": str(self.settings.fit.steps), "seed": str(self.seed)}
         return Model(self.plan, self._predictor, info)
 
-    def _about(self, labelled: list[str]) -> dict[str, Any]:
+    def about(self) -> dict[str, Any]:
         """What makes this run the same run, beside its method and seed: a checkpoint of anything else is refused."""
+        labelled = self.pool.labelled(self.rater)
         drawn = {case: fingerprint_array(self._label(case).array) for case in labelled}
         settings = self.settings.model_dump(mode="json", exclude={"fit", "method", "options"})
         cases = [case.source.fingerprint() for case in self.pool.cases]

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from frugalseg.campaign.outcome import write_outcome
 from frugalseg.campaign.simulate import Simulation
+from frugalseg.cli import main
 from frugalseg.data.label import SemanticLabel
 from frugalseg.errors import SettingsError
 from frugalseg.report.results import read_results
@@ -42,7 +43,7 @@ def finished(tmp_path_factory):
 
 
 def test_results_have_every_arm_and_seed(finished):
-    found = write_outcome(finished, finished.out)
+    found = write_outcome(finished, command="frugalseg run tiny.yaml")
     assert set(found.arms) == {"sparse", "teacher", "dense"}
     assert all(len(arm["dice"].per_seed) == 2 for arm in found.arms.values())
     assert read_results(finished.out / "results.json") == found
@@ -141,8 +142,17 @@ def test_compared_arms_must_exist():
         tiny(compare=[["teacher", "spars"]])
 
 
+def test_the_report_can_be_written_again_from_the_folder(finished, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["frugalseg", "report", str(finished.out)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 0
+    assert "report.html" in capsys.readouterr().out
+    assert read_results(finished.out / "results.json").arms.keys() == {"sparse", "teacher", "dense"}
+
+
 def test_results_are_plain_json(finished):
-    write_outcome(finished, finished.out)
+    write_outcome(finished, command="frugalseg run tiny.yaml")
     data = json.loads((finished.out / "results.json").read_text())
     assert set(data) >= {"bench", "preset", "data", "seeds", "arms", "paired", "command", "environment"}
     assert set(data["arms"]["sparse"]["dice"]) == {"mean", "std", "per_seed"}

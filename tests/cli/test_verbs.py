@@ -83,6 +83,37 @@ def test_an_open_round_is_asked_for_again(capsys, tmp_path, scans):
     assert done(capsys, "select", work, "--units", "2") == first
 
 
+def test_more_labels_make_another_run(capsys, tmp_path, scans, monkeypatch):
+    work = tmp_path / "work"
+    monkeypatch.chdir(tmp_path)
+    done(capsys, "init", work, "--images", "scans", "--truth", "masks")
+    monkeypatch.chdir(scans)  # the workspace knows its scans wherever it is used from
+    shrink(work)
+    words = ("train", work, "--method", "supervised", *QUICK)
+    for n in (1, 2):
+        done(capsys, "select", work, "--units", "1")
+        done(capsys, "annotate", work)
+        done(capsys, *words)
+        assert len(Workspace.open(work).runs()) == n
+    done(capsys, *words)
+    assert len(Workspace.open(work).runs()) == 2
+
+
+def test_training_before_anything_is_drawn_is_explained(capsys, tmp_path, scans):
+    done(capsys, "init", tmp_path / "work", "--images", scans)
+    code, said = frugalseg(capsys, "train", tmp_path / "work", *QUICK)
+    assert code == 2
+    assert "nobody has drawn anything yet" in said
+
+
+def test_pictures_are_bought_whole(capsys, tmp_path):
+    work = tmp_path / "work"
+    done(capsys, "init", work, "--data", "phantom=shapes,n=4,shape=32x32")
+    assert "shapes-000" in done(capsys, "select", work, "--units", "2")
+    done(capsys, "annotate", work, "--set", "style=scribbles")
+    assert len(Workspace.open(work).pool.labelled()) == 2
+
+
 def test_predict_skips_bad_images_when_told_to(capsys, tmp_path, scans):
     work = tmp_path / "work"
     done(capsys, "init", work, "--images", scans, "--truth", tmp_path / "masks")

@@ -1,6 +1,5 @@
 """What came of a campaign: its `results.json`, its curves, its pictures, its page."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import yaml
 from frugalseg.campaign.rounds import case_scores
 from frugalseg.campaign.simulate import Simulation
 from frugalseg.data.pool import Pool
+from frugalseg.errors import DataError
 from frugalseg.evaluation import CaseScore
 from frugalseg.files import fingerprint_json, write_bytes
 from frugalseg.report.page import write_report
@@ -22,11 +22,17 @@ from frugalseg.workspace import Run, Workspace
 HEADLINE = "dice"
 
 
-def write_outcome(simulation: Simulation, out: Path) -> Results:
-    """Writes results.json, report.html and pictures/ from every (arm, seed) that has finished."""
+def write_outcome(simulation: Simulation, *, command: str) -> Results:
+    """Writes results.json, report.html and pictures/ from every (arm, seed) that has finished.
+
+    `command` is what made them. Raises `DataError` while nothing has finished.
+    """
+    if not simulation.finished():
+        raise DataError(f"{simulation.out}: none of its runs has finished yet; frugalseg run goes on with them")
+    out = simulation.out
     finished = [(arm, seed, simulation.workspace(arm, seed)) for arm, seed in simulation.finished()]
     points = tuple(point for arm, seed, workspace in finished for point in curve(workspace, arm=arm, seed=seed))
-    found = _results(simulation, points)
+    found = _results(simulation, points, command)
     write_results(out / "results.json", found)
     gallery = tuple(_gallery(simulation))
     for number, panel in enumerate(gallery):
@@ -105,7 +111,7 @@ def _picture(pool: Pool, model: Model, score: CaseScore, *, title: str) -> Panel
     return case_panel(image, pool.truth.semantic(case.id), prediction, title=title, caption=caption)
 
 
-def _results(simulation: Simulation, points: Sequence[CurvePoint]) -> Results:
+def _results(simulation: Simulation, points: Sequence[CurvePoint], command: str) -> Results:
     settings = simulation.settings
     arms = {
         row.arm: {name: Measured.of(summary.per_seed) for name, summary in row.metrics.items()}
@@ -121,7 +127,7 @@ def _results(simulation: Simulation, points: Sequence[CurvePoint]) -> Results:
         seeds=tuple(sorted({p.seed for p in points})),
         arms=arms,
         paired=tuple(Paired.of(c.a, c.b, metric=c.metric, difference=c.result) for c in pairs),
-        command=" ".join(["frugalseg", *sys.argv[1:]]),
+        command=command,
         environment=environment(simulation.hardware.device),
     )
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -105,20 +105,27 @@ class TrainingRound:
         hardware: Hardware,
         cache: Path | None = None,
     ) -> "TrainingRound":
-        """Registers the run, or takes up the one that was stopped; nothing is trained yet."""
+        """Registers the run, or takes up the one that was stopped; nothing is trained yet.
+
+        A run is known by its settings, its plan and the labels it learns from: more labels make another run.
+        """
         number = len(workspace.rounds()) - 1
-        words = {"train": settings.model_dump(mode="json"), "plan": plan.model_dump(mode="json")}
-        run = workspace.start_run(number if number >= 0 else None, settings.method, settings=words, seed=seed)
         training = Training(
             training_pool(workspace),
             plan,
             settings,
-            workspace.run_folder(run),
+            workspace.folder / "runs",
             seed=seed,
             hardware=hardware,
             cache=cache or workspace.cache,
         )
-        return cls(workspace, run, training)
+        words = {
+            "train": settings.model_dump(mode="json"),
+            "plan": plan.model_dump(mode="json"),
+            "labels": training.about()["labels"],
+        }
+        run = workspace.start_run(number if number >= 0 else None, settings.method, settings=words, seed=seed)
+        return cls(workspace, run, replace(training, folder=workspace.run_folder(run)))
 
     def finish(self, scores: Sequence[CaseScore], *, seconds: float) -> Run:
         """Saves the model and the scores of the cases it was measured on, if any, and notes the run as done."""

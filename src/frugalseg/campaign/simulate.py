@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from frugalseg.annotator import Oracle
 from frugalseg.campaign.rounds import TrainingRound, choose, draw
 from frugalseg.campaign.settings import CampaignSettings, Purchase
@@ -21,11 +23,14 @@ from frugalseg.data.splits import Split
 from frugalseg.data.unit import Unit
 from frugalseg.errors import SettingsError
 from frugalseg.evaluation import evaluate
-from frugalseg.files import write_json
+from frugalseg.files import write_bytes, write_json
 from frugalseg.learn.engine import Hardware, Step
 from frugalseg.settings import parse
 from frugalseg.specialist.plan import DERIVED, Plan, make_plan
 from frugalseg.workspace import Workspace
+
+CAMPAIGN = "campaign.yaml"
+"""The settings of what lies in OUT, as they were given last."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class Simulation:
 
     @classmethod
     def open(cls, settings: CampaignSettings, out: Path, hardware: Hardware) -> "Simulation":
-        """Opens the data, divides it and makes the plan."""
+        """Opens the data, divides it makes the plan, and notes the settings in OUT."""
         spec = parse_data_spec(settings.data)
         data = open_data(spec, labels_are="truth")
         pool = Pool(data.cases, data.classes, truth=data.truth)  # a simulation begins with nothing drawn
@@ -62,6 +67,8 @@ class Simulation:
         split = split_data(pool, file=settings.split.file or spec.split, **numbers)
         proposed = make_plan(pool.subset(split.train)).model_dump(mode="json", exclude=DERIVED)
         plan = parse(Plan, {**proposed, **settings.plan}, where="plan").completed()
+        text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
+        write_bytes(out / CAMPAIGN, text.encode())
         return cls(settings, out, hardware, pool, split, plan)
 
     def run(self, arms: tuple[str, ...] = ()) -> Iterator[Progress]:

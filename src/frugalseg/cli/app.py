@@ -152,12 +152,11 @@ def evaluate(
 @app.command(**_example("frugalseg report runs/hippocampus"))
 def report(
     folder: Annotated[Path, typer.Argument(help="A workspace, or the folder of a `frugalseg run`.")],
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="The HTML file; FOLDER/report.html.")] = None,
 ) -> None:
-    """Writes one HTML page that needs no server: curves, table, pictures, what was chosen, settings, hashes."""
+    """Writes FOLDER/report.html, which needs no server: curves, table, pictures, what was chosen, settings, hashes."""
     from frugalseg.cli import verbs
 
-    verbs.report(folder, out or folder / "report.html")
+    verbs.report(folder)
 
 
 @app.command(**_example("frugalseg export work nnunet/ --to nnunet"))

@@ -1,5 +1,6 @@
 """`frugalseg run` and `frugalseg demo`: a simulation with its progress shown, its table printed, its report written."""
 
+import sys
 from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -50,7 +51,7 @@ def _finish(simulation: Simulation, out: Path) -> None:
     if not finished:
         console.print("nothing has finished yet: another process holds every arm that is left")
         return
-    found = write_outcome(simulation, out)
+    found = write_outcome(simulation, command=" ".join(["frugalseg", *sys.argv[1:]]))
     _print(found, simulation.settings.name)
     left = len(simulation.settings.arms) * len(simulation.settings.seeds) - len(finished)
     if left:

@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from frugalseg.annotator import Oracle, OracleSettings
 from frugalseg.campaign import rounds
-from frugalseg.campaign.outcome import write_workspace_page
-from frugalseg.campaign.settings import Purchase
+from frugalseg.campaign.outcome import write_outcome, write_workspace_page
+from frugalseg.campaign.settings import Purchase, read_campaign
+from frugalseg.campaign.simulate import CAMPAIGN, Simulation
 from frugalseg.cli.show import bar, console, table
 from frugalseg.data.checks import Finding, check_pool, raise_on_errors
 from frugalseg.data.formats import image_files, read_image
@@ -71,7 +72,7 @@ def init(folder: Path, source: Source, *, test: float, on_error: str, seed: int)
     bad = {f.case for f in findings if f.severity == "error"}
     pool = pool.subset(c.id for c in pool.cases if c.id not in bad)
     split = split_data(pool, file=spec.split, seed=seed, test=test)
-    Workspace.create(folder, pool, data=source.spec, split=split, settings={}, labels_are=source.labels_are)
+    Workspace.create(folder, pool, data=spec.text, split=split, settings={}, labels_are=source.labels_are)
     plan = make_plan(pool.subset(split.train))
     write_bytes(folder / PLAN, plan.to_yaml().encode())
     _describe(pool, n_left_out=len(bad) + len(unreadable))
@@ -190,13 +191,16 @@ def evaluate(model: Path, data: str, out: Path | None) -> None:
         write_json(out, {"mean": mean_scores(scores), "cases": {s.case: s.scores for s in scores}})
 
 
-def report(folder: Path, out: Path) -> None:
+def report(folder: Path) -> None:
     """Writes the page of a workspace, or of a simulated campaign."""
     if Workspace.exists(folder):
-        write_workspace_page(Workspace.open(folder), out)
+        write_workspace_page(Workspace.open(folder), folder / "report.html")
+    elif (folder / CAMPAIGN).is_file():
+        simulation = Simulation.open(read_campaign(folder / CAMPAIGN), folder, Hardware())
+        write_outcome(simulation, command=f"frugalseg run {folder / CAMPAIGN} -o {folder}")
     else:
-        raise DataError(f"{folder} is no workspace; `frugalseg run` writes the report of a campaign by itself")
-    console.print(f"report: {out}")
+        raise DataError(f"{folder} is neither a workspace nor the output of `frugalseg run`")
+    console.print(f"report: {folder / 'report.html'}")
 
 
 def export(folder: Path, out: Path, *, to: str, rater: str | None) -> None:

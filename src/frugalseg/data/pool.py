@@ -152,16 +152,17 @@ class PoolView:
     def units(self) -> list[Unit]:
         """Every unit that could still be bought, in the order (case, index): those with an unknown voxel.
 
-        Three planes are offered once for each case that has no label at all, and are placed later.
+        Three planes are offered once for each case that has no label at all, and are placed later. Of a 2D image the
+        unit is always the whole image.
         """
         return [unit for case in self.cases for unit in self._units(case)]
 
     def _units(self, case: Case) -> Sequence[Unit]:
         label = self.drawn(case.id)
-        if self.unit == "planes":
-            return [] if label is not None or case.geometry.ndim != 3 else [Unit(case.id, "planes")]
         if self.unit == "image" or case.geometry.ndim == 2:
             return [] if label is not None and label.is_dense else [Unit(case.id, "image")]
+        if self.unit == "planes":
+            return [] if label is not None else [Unit(case.id, "planes")]
         if self.unit != "slice":
             raise DataError("patches are proposed by the strategy itself; a view lists images, slices or planes")
         n = case.geometry.shape[self.axis]

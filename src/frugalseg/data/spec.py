@@ -25,6 +25,13 @@ class DataSpec(Settings):
     options: Mapping[str, str] = {}
     split: Path | None = None  # list files that say which cases train, validate and test, for `read_split`
 
+    @property
+    def text(self) -> str:
+        """The spec as text that means the same in every working directory."""
+        place = self.place if self.layout == PHANTOM else str(Path(self.place).absolute())
+        options = {**self.options, **({"split": str(self.split.absolute())} if self.split else {})}
+        return ",".join(f"{key}={value}" for key, value in {self.layout: place, **options}.items())
+
 
 class PhantomOptions(Settings):
     """Options after phantom=KIND."""

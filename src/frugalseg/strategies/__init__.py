@@ -60,6 +60,5 @@ def select(
     For 2D images the unit is the whole image, whatever is asked for. Raises `SettingsError` for an unknown strategy.
     """
     predict: Predict | None = None if model is None else lambda case: model.probabilities(pool[case].image())
-    flat = all(case.geometry.ndim == 2 for case in pool.cases)
-    view = PoolView(pool.cases, pool.label, "image" if flat else unit, axis, predict)
+    view = PoolView(pool.cases, pool.label, unit, axis, predict)
     return choose_units(view, strategy, budget, seed=seed)
