@@ -128,7 +128,7 @@ def _results(simulation: Simulation, points: Sequence[CurvePoint], command: str)
         arms=arms,
         paired=tuple(Paired.of(c.a, c.b, metric=c.metric, difference=c.result) for c in pairs),
         command=command,
-        environment=environment(simulation.hardware.device),
+        environment=environment(simulation.hardware.accelerator()),
     )
 
 

@@ -36,7 +36,7 @@ class Hardware(Settings):
         if several:
             _check_restartable(self.devices)
         fabric = Fabric(
-            accelerator=self._accelerator(),
+            accelerator=self.accelerator(),
             devices=self.devices,
             num_nodes=self.nodes,
             precision=precision,
@@ -47,7 +47,8 @@ class Hardware(Settings):
             torch.set_num_threads(self.threads)
         return fabric
 
-    def _accelerator(self) -> str:
+    def accelerator(self) -> str:
+        """Where a run computes: cpu or cuda. Raises `SettingsError` when the machine has not what was asked for."""
         found = torch.cuda.device_count()
         if self.device == "cpu" or (self.device == "auto" and not found):
             return "cpu"
