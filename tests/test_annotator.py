@@ -8,7 +8,7 @@ from frugalseg.data.image import Image
 from frugalseg.data.label import SemanticLabel
 from frugalseg.data.pool import Pool, Truth
 from frugalseg.data.unit import Unit
-from frugalseg.errors import DataError
+from frugalseg.errors import DataError, SettingsError
 
 SHAPE = (12, 14, 16)
 CLASSES = ("background", "organ", "vessel")
@@ -137,3 +137,8 @@ def test_the_oracle_copies_the_rater_it_is_told_to():
     p = pool(ann=Made(), bob=bob)
     act = Oracle(p.truth, OracleSettings(truth_rater="bob")).annotate(p["a"], Unit("a"))
     assert (act.label.array == 2).all()
+
+
+def test_an_annotator_that_nobody_knows_is_named():
+    with pytest.raises(SettingsError, match="unknown annotator 'me'; there are: oracle"):
+        annotate(pool(), [], by="me")

@@ -1,3 +1,6 @@
+import pytest
+
+from frugalseg.errors import SettingsError
 from frugalseg.seeds import derive, stream
 
 
@@ -9,3 +12,8 @@ def test_streams_depend_on_seed_and_purpose_only():
 
 def test_derived_seeds_fit_into_63_bits():
     assert all(0 <= derive(s, "x") < 2**63 for s in range(50))
+
+
+def test_a_negative_seed_is_refused():
+    with pytest.raises(SettingsError, match="seed -1"):
+        stream(-1, "a")

@@ -23,6 +23,15 @@ def test_unknown_nested_key_names_the_nearest_one():
         parse(Outer, {"inner": {"decai": 0.5}}, where="options")
 
 
+def test_a_missing_key_is_named_without_the_rest_of_the_file():
+    class Named(Settings):
+        name: str
+        size: int = 3
+
+    with pytest.raises(SettingsError, match=r"^run\.yaml: the key 'name' is missing$"):
+        parse(Named, {"size": 4}, where="run.yaml")
+
+
 def test_wrong_value_names_key_and_value():
     with pytest.raises(SettingsError, match=r"'steps' = 'many'"):
         parse(Outer, {"steps": "many"}, where="options")
@@ -42,6 +51,17 @@ def test_assignments_are_read_as_yaml():
 def test_assignment_without_a_value_is_explained():
     with pytest.raises(SettingsError, match="write KEY=VALUE"):
         parse_assignments(["steps"])
+
+
+def test_assignment_of_broken_yaml_is_explained():
+    with pytest.raises(SettingsError, match=r"--set steps=\[1: the value is not valid YAML"):
+        parse_assignments(["steps=[1"])
+
+
+def test_settings_file_of_another_encoding_is_named(tmp_path):
+    (tmp_path / "run.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SettingsError, match=r"run\.yaml: not valid YAML"):
+        read_yaml(tmp_path / "run.yaml")
 
 
 @pytest.mark.parametrize(("text", "message"), [("- 1\n", "must hold 'key: value'"), ("a: [1", "not valid YAML")])

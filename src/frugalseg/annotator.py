@@ -12,7 +12,7 @@ from frugalseg.data.cost import CostModel, paging_axes
 from frugalseg.data.label import UNKNOWN, SemanticLabel
 from frugalseg.data.pool import Pool, Truth
 from frugalseg.data.unit import Unit
-from frugalseg.errors import DataError
+from frugalseg.errors import DataError, lookup
 from frugalseg.prompt.scribbles import ScribbleSettings, scribble
 from frugalseg.seeds import stream
 from frugalseg.settings import Settings
@@ -121,7 +121,8 @@ def annotate(
 
     Raises `DataError` when the oracle is asked but the pool has no complete labels.
     """
-    if by == "oracle":
+    if isinstance(by, str):
+        lookup({"oracle": Oracle}, by, "annotator")
         if not pool.truth.sources:
             raise DataError("the oracle has nothing to draw from: open the pool with labels_are='truth'")
         by = Oracle(pool.truth, seed=seed)

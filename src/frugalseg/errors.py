@@ -27,6 +27,14 @@ class SettingsError(FrugalsegError):
     """A settings file or option has an unknown key or a value out of range."""
 
 
+class WeightsError(FrugalsegError):
+    """The published weights of a generalist are absent, cannot be fetched, or are not what they should be."""
+
+
+class DiskFull(FrugalsegError):
+    """There is no room left for a file; what was being written is not there."""
+
+
 class TrainingDiverged(RuntimeError):
     """A loss or a gradient is not finite any more. Not the fault of one input, so not a `FrugalsegError`."""
 

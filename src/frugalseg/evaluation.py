@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
 import numpy as np
 
 from frugalseg.data.label import SemanticLabel
 from frugalseg.data.pool import Pool
+from frugalseg.data.sources import ClassMap
 from frugalseg.errors import DataError
 from frugalseg.metrics.semantic import semantic_scores
 from frugalseg.specialist.model import Model
@@ -32,18 +34,29 @@ def evaluate(
 def evaluate_masks(folder: Path, pool: Pool, cases: Iterable[str], *, rater: str | None = None) -> Iterator[CaseScore]:
     """Scores the masks in a folder, named like the cases, against their complete labels, one record a case.
 
-    A mask holds class numbers. Raises `DataError` for a missing mask and one of another shape or affine.
+    A mask holds class numbers, or 255 for the only class. Raises `DataError` for a missing mask, for one of another
+    shape or affine, and for one that holds anything else.
     """
     from frugalseg.data.formats import read_values
 
     for case in cases:
-        files = sorted(f for f in folder.glob(f"{case}.*") if f.is_file())
+        files = sorted(f for f in folder.glob(f"{escape(case)}.*") if f.is_file())
         if len(files) != 1:
             raise DataError(f"{folder}: there must be one mask '{case}.*', but there are {len(files)}")
         values, geometry = read_values(files[0])
         if gap := geometry.differs(pool[case].geometry):
             raise DataError(f"{files[0]}: it does not lie on its image: {gap}")
-        yield score_case(pool, case, SemanticLabel(values.astype(np.uint8), pool.classes), rater=rater)
+        yield score_case(pool, case, _mask(files[0], values, pool.classes), rater=rater)
+
+
+def _mask(file: Path, values: np.ndarray, classes: tuple[str, ...]) -> SemanticLabel:
+    try:
+        label = ClassMap(classes, tuple(range(1, len(classes)))).apply(values)
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from error
+    if not label.known.all():
+        raise DataError(f"{file}: a mask to measure says something everywhere, but it holds unknown voxels (255)")
+    return label
 
 
 def score_case(pool: Pool, case: str, prediction: SemanticLabel, *, rater: str | None = None) -> CaseScore:

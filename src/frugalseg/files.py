@@ -43,6 +43,24 @@ def write_json(path: Path, data: Any) -> None:
     write_bytes(path, (json.dumps(data, indent=1, allow_nan=False) + "\n").encode())
 
 
+@contextmanager
+def held(folder: Path, *, wait: bool = False) -> Iterator[bool]:
+    """True while this process holds the folder, False when another one does; the lock ends with the process.
+
+    With `wait` the block begins as soon as no other process holds it, and is always told True.
+    """
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
 def fingerprint_file(path: Path) -> str:
     """The first 16 hex digits of the file's SHA-256."""
     with path.open("rb") as file:

@@ -31,6 +31,8 @@ def _sentence(model: type[BaseModel], error: Any, where: str) -> str:
     key = ".".join(path)
     if error["type"] == "extra_forbidden":
         return f"{where}: unknown key '{key}'{nearest(path[-1], _keys(model, path[:-1]))}"
+    if error["type"] == "missing":
+        return f"{where}: the key '{key}' is missing"
     said = error["msg"].removeprefix("Value error, ")
     return f"{where}: '{key}' = {error['input']!r}: {said}" if key else f"{where}: {said}"
 
@@ -51,7 +53,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: there is no such settings file")
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
         raise SettingsError(f"{path}: must hold 'key: value' lines, but holds {type(data).__name__}")
@@ -79,5 +81,9 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
         key, sign, value = text.partition("=")
         if not sign or not key:
             raise SettingsError(f"--set {text}: write KEY=VALUE, for example --set train.fit.steps=500")
-        changes[key] = yaml.safe_load(value)
+        try:
+            changes[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            problem = " ".join(str(error).split())
+            raise SettingsError(f"--set {text}: the value is not valid YAML: {problem}") from None
     return changes

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import nn
 
 from frugalseg.data.augment import AugmentSettings, augment
@@ -36,6 +36,12 @@ class TrainSettings(Settings):
     known_fraction: float = Field(0.7, ge=0, le=1)  # labelled patches centred on a known voxel, classes in turn; ours
     augment: AugmentSettings = AugmentSettings()
     fit: FitSettings = FitSettings()
+
+    @field_validator("method")
+    @classmethod
+    def _is_known(cls, method: str) -> str:
+        lookup(METHODS, method, "method")
+        return method
 
 
 @dataclass

@@ -194,3 +194,22 @@ def test_predicting_with_something_that_is_no_model(capsys, tmp_path):
     assert code == 2
     assert "m.safetensors" in said
     assert not (tmp_path / "masks").exists()
+
+
+def test_images_that_no_one_network_can_do_leave_no_workspace(capsys, tmp_path):
+    for name, channels in (("grey", 1), ("colour", 3)):
+        file = tmp_path / "scans" / f"{name}.png"
+        file.parent.mkdir(exist_ok=True)
+        pixels = np.random.default_rng(0).integers(0, 255, (32, 32, channels), dtype=np.uint8)
+        Picture.fromarray(pixels.squeeze()).save(file)
+    assert "channels" in refused(capsys, tmp_path)
+
+
+def test_ctrl_c_says_how_to_go_on(capsys, monkeypatch):
+    def stopped():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("frugalseg.cli.doctor.examine", stopped)
+    code, said = frugalseg(capsys, "doctor")
+    assert code == 130
+    assert "the same command goes on" in said

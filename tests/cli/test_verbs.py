@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from running import frugalseg
 
+from frugalseg.data.geometry import Geometry
+from frugalseg.data.label import SemanticLabel
 from frugalseg.data.phantoms import phantom_pool
 from frugalseg.data.write import write_image, write_label
 from frugalseg.workspace import Workspace
@@ -70,6 +72,17 @@ def test_masks_of_a_folder_are_measured(capsys, tmp_path, scans):
     assert "1.000" in said
 
 
+def test_masks_of_0_and_255_are_measured(capsys, tmp_path):
+    mask = np.zeros((32, 32), np.uint8)
+    mask[8:20, 9:21] = 255
+    for folder in ("set/images", "set/labels", "masks"):
+        write_label(
+            tmp_path / folder / "a.png", SemanticLabel(mask, ("background", "object")), Geometry.plain((32, 32))
+        )
+    said = done(capsys, "evaluate", tmp_path / "masks", "--data", f"folder={tmp_path / 'set'}")
+    assert "1.000" in said
+
+
 def test_drawn_labels_are_taken_over(capsys, tmp_path, scans):
     said = done(capsys, "init", tmp_path / "work", "--images", scans, "--labels", tmp_path / "masks")
     assert Workspace.open(tmp_path / "work").pool.labelled() == [f"anatomy-000{i}" for i in range(8)]
@@ -80,7 +93,10 @@ def test_an_open_round_is_asked_for_again(capsys, tmp_path, scans):
     work = tmp_path / "work"
     done(capsys, "init", work, "--images", scans, "--truth", tmp_path / "masks")
     first = done(capsys, "select", work, "--units", "2")
-    assert done(capsys, "select", work, "--units", "2") == first
+    again = done(capsys, "select", work, "--units", "2")
+    assert again.endswith(first)
+    assert "still open" in again
+    assert frugalseg(capsys, "select", work, "--strategy", "entropi")[0] == 2
 
 
 def test_more_labels_make_another_run(capsys, tmp_path, scans, monkeypatch):
@@ -126,10 +142,20 @@ def test_predict_skips_bad_images_when_told_to(capsys, tmp_path, scans):
     said = done(capsys, "predict", work, scans, "-o", tmp_path / "b", "--on-error", "skip")
     assert "broken.nii.gz" in said
     assert len(list((tmp_path / "b").iterdir())) == 8
+    scan = sorted(scans.iterdir())[1]
+    before = scan.read_bytes()
+    code, said = frugalseg(capsys, "predict", work, scan, "-o", scans)
+    assert (code, scan.read_bytes()) == (2, before)
+    assert "written over the image" in said
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / scan.name).write_bytes(before)
+    code, said = frugalseg(capsys, "predict", work, scan, tmp_path / "more", "-o", tmp_path / "c")
+    assert code == 2
+    assert "written over that of" in said
 
 
 def test_every_command_shows_an_example(capsys):
-    verbs = "demo run init select annotate train predict evaluate report export doctor"
+    verbs = "demo run bench init select annotate train predict evaluate report export doctor"
     for verb in verbs.split():
         assert f"frugalseg {verb}" in done(capsys, verb, "--help")
 

@@ -303,3 +303,8 @@ def test_real_sets_open_and_their_files_mean_what_they_say(name, options, cases,
         assert case.image().geometry == case.geometry
         for rater in pool.truth.raters(case.id):
             assert pool.truth.read(case.id, rater).array.shape == case.geometry.shape
+
+
+def test_labels_are_drawn_or_truth_and_nothing_else(tmp_path):
+    with pytest.raises(SettingsError, match=r"unknown labels_are 'tru' \(did you mean 'truth'\?\)"):
+        open_pool(tmp_path, labels_are="tru")

@@ -71,7 +71,9 @@ def test_seeds_give_different_splits():
     assert len({split_cases(cases, seed=s, test=10).test for s in range(5)}) == 5
 
 
-@pytest.mark.parametrize(("part", "match"), [(-1, "fraction"), (2.5, "whole number"), (6, "leave no group")])
+@pytest.mark.parametrize(
+    ("part", "match"), [(-1, "fraction"), (float("nan"), "fraction"), (2.5, "whole number"), (6, "leave no group")]
+)
 def test_impossible_numbers_are_refused(part, match):
     with pytest.raises(SettingsError, match=match):
         split_cases(cases_in_groups([1] * 6), seed=0, test=part)

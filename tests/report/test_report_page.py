@@ -112,6 +112,14 @@ def test_what_is_empty_is_left_out(part):
     assert Reader(less).open == []
 
 
+def test_arms_that_cost_no_annotation_are_shown_without_it():
+    points = [replace(p, seconds=0.0, units=0) for p in make_points(rounds=1)]
+    words = Reader(render(Report("x", curves=tuple(points), rows=rows_of(points)))).text
+    assert "Annotation" not in words
+    assert "annotation" not in words
+    assert "0.510 ± 0.010" in words
+
+
 def test_an_empty_report_is_a_page():
     assert "nothing yet" in Reader(render(Report("nothing yet"))).text
 

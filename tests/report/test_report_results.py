@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from frugalseg.errors import DataError
 from frugalseg.report import results as module
+from frugalseg.report.records import Comparison
 from frugalseg.report.results import Data, Measured, Paired, Results, environment, read_results, write_results
 from frugalseg.report.statistics import paired_difference
 
@@ -18,7 +19,7 @@ def make_results(**changes: object) -> Results:
         "data": Data(name="phantoms", cases=40, fingerprint="0123456789abcdef"),
         "seeds": (0, 1),
         "arms": {"a": {"dice": Measured.of([0.5, 0.75])}, "b": {"dice": Measured.of([0.25, 0.5])}},
-        "paired": (Paired.of("a", "b", metric="dice", difference=paired_difference([0.5, 0.75], [0.25, 0.5])),),
+        "paired": (Paired.of(Comparison("a", "b", "dice", paired_difference([0.5, 0.75], [0.25, 0.5]))),),
         "command": "frugalseg bench gmabs",
         "environment": environment("cpu"),
     }

@@ -5,7 +5,7 @@ from report_worlds import make_points
 
 from frugalseg.errors import DataError
 from frugalseg.report.metrics import duration, lower_is_better, text, title
-from frugalseg.report.tables import arms_of, comparison, last_points, rows_of
+from frugalseg.report.tables import arms_of, comparison, comparisons, last_points, rows_of
 
 
 def test_arms_come_in_the_order_in_which_they_were_given():
@@ -41,6 +41,12 @@ def test_an_arm_that_was_not_measured_is_named():
         comparison(make_points(), "best", "plain", metric="dice")
 
 
+def test_only_differences_that_can_be_told_are():
+    points = [p for p in make_points() if not (p.arm == "plain" and p.seed != 2) and (p.arm, p.seed) != ("bound", 2)]
+    wanted = [("good", "plain", "dice"), ("plain", "bound", "dice"), ("good", "best", "dice"), ("good", "plain", "x")]
+    assert [(c.a, c.b, c.metric) for c in comparisons(points, wanted)] == [("good", "plain", "dice")]
+
+
 @pytest.mark.parametrize(
     ("key", "name", "lower", "number"),
     [
@@ -48,8 +54,11 @@ def test_an_arm_that_was_not_measured_is_named():
         ("dice_left_atrium", "Dice left atrium", False, "0.123"),
         ("hd95_mm", "HD95 (mm)", True, "0.12"),
         ("hd95_mm_core", "HD95 (mm) core", True, "0.12"),
-        ("noc80", "noc80", False, "0.123"),
-        ("seconds", "Training time (s)", True, "0"),
+        ("noc80", "Clicks to 0.80 IoU", True, "0.1"),
+        ("decode_ms", "Decoding (ms)", True, "0.1"),
+        ("iou_box_disc", "IoU box disc", False, "0.123"),
+        ("rings", "rings", False, "0.123"),
+        ("seconds", "Time (s)", True, "0"),
     ],
 )
 def test_metrics_are_named_and_written_for_people(key, name, lower, number):

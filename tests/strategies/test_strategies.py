@@ -239,3 +239,5 @@ def test_unknown_names_are_explained():
         choose_units(view_of(unit="planes"), "random", 3, placement="truth")
     with pytest.raises(SettingsError, match="budget of 0"):
         choose_units(view_of(), "random", 0)
+    with pytest.raises(SettingsError, match="axis=7: slices of a volume lie across axis 0, 1 or 2"):
+        PoolView(view_of().cases, lambda case: None, "slice", 7).units()

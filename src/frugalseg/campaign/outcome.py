@@ -10,12 +10,12 @@ from frugalseg.campaign.simulate import Simulation
 from frugalseg.data.pool import Pool
 from frugalseg.errors import DataError
 from frugalseg.evaluation import CaseScore
-from frugalseg.files import fingerprint_json, write_bytes
+from frugalseg.files import write_bytes
 from frugalseg.report.page import write_report
 from frugalseg.report.pictures import case_panel
-from frugalseg.report.records import Chosen, CurvePoint, Panel, Report
-from frugalseg.report.results import Data, Environment, Measured, Paired, Results, environment, write_results
-from frugalseg.report.tables import comparison, rows_of
+from frugalseg.report.records import Chosen, Comparison, CurvePoint, Panel, Report
+from frugalseg.report.results import Data, Measured, Paired, Results, environment, write_results
+from frugalseg.report.tables import comparisons, rows_of
 from frugalseg.specialist.model import Model
 from frugalseg.workspace import Run, Workspace
 
@@ -45,11 +45,11 @@ def write_outcome(simulation: Simulation, *, command: str) -> Results:
         headline=HEADLINE,
         curves=points,
         rows=rows_of(points),
-        comparisons=tuple(comparison(points, a, b, metric=HEADLINE) for a, b in _pairs(simulation, points)),
+        comparisons=_compared(simulation, points),
         gallery=gallery,
         chosen=tuple(c for arm, seed, workspace in finished for c in chosen(workspace, arm=arm, seed=seed)),
         configuration=yaml.safe_dump(simulation.settings.model_dump(mode="json"), sort_keys=False),
-        facts={**_facts(found.environment), "data": found.data.fingerprint, "command": found.command},
+        facts={**found.environment.facts(), "data": found.data.fingerprint, "command": found.command},
     )
     write_report(out / "report.html", page)
     return found
@@ -68,7 +68,7 @@ def write_workspace_page(workspace: Workspace, file: Path) -> None:
         gallery=tuple(extremes(workspace.pool, workspace, last[-1], title="latest")) if points else (),
         chosen=tuple(chosen(workspace, arm="this workspace", seed=0)),
         configuration=yaml.safe_dump(dict(last[-1].settings) if last else dict(workspace.settings), sort_keys=False),
-        facts={**_facts(environment()), "data": workspace.data},
+        facts={**environment().facts(), "data": workspace.data},
     )
     write_report(file, page)
 
@@ -118,23 +118,20 @@ def _results(simulation: Simulation, points: Sequence[CurvePoint], command: str)
         | {"annotation_seconds": Measured.of(row.seconds.per_seed), "units": Measured.of(row.units.per_seed)}
         for row in rows_of(points)
     }
-    pairs = [comparison(points, a, b, metric=HEADLINE) for a, b in _pairs(simulation, points)]
-    prints = [case.source.fingerprint() for case in simulation.pool.cases]
     return Results(
         bench=settings.name,
         preset="campaign",
-        data=Data(name=settings.name, cases=len(simulation.pool), fingerprint=fingerprint_json(prints)),
+        data=Data(name=settings.name, cases=len(simulation.pool), fingerprint=simulation.pool.fingerprint()),
         seeds=tuple(sorted({p.seed for p in points})),
         arms=arms,
-        paired=tuple(Paired.of(c.a, c.b, metric=c.metric, difference=c.result) for c in pairs),
+        paired=tuple(Paired.of(c) for c in _compared(simulation, points)),
         command=command,
         environment=environment(simulation.hardware.accelerator()),
     )
 
 
-def _pairs(simulation: Simulation, points: Sequence[CurvePoint]) -> list[tuple[str, str]]:
-    there = {p.arm for p in points}
-    return [(a, b) for a, b in simulation.settings.compare if a in there and b in there]
+def _compared(simulation: Simulation, points: Sequence[CurvePoint]) -> tuple[Comparison, ...]:
+    return comparisons(points, [(a, b, HEADLINE) for a, b in simulation.settings.compare])
 
 
 def _gallery(simulation: Simulation) -> Iterator[Panel]:
@@ -145,7 +142,3 @@ def _gallery(simulation: Simulation) -> Iterator[Panel]:
             workspace = simulation.workspace(arm, first[arm])
             run = [r for r in workspace.runs() if r.is_done][-1]
             yield from extremes(simulation.pool, workspace, run, title=arm)
-
-
-def _facts(found: Environment) -> dict[str, str]:
-    return {key: str(value) for key, value in found.model_dump().items() if value is not None}

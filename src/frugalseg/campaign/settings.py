@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
 from frugalseg.annotator import OracleSettings
 from frugalseg.data.unit import UnitKind
 from frugalseg.errors import lookup
 from frugalseg.settings import Settings, override, parse, read_yaml
+from frugalseg.strategies import STRATEGIES
+from frugalseg.strategies.placement import PLACEMENTS
 from frugalseg.training import TrainSettings
 
 
@@ -30,6 +32,18 @@ class Purchase(Settings):
     axis: int = Field(0, ge=0, le=2)  # slices lie across this array axis
     placement: str = "middle-third"  # where three planes go; never by the truth unless the oracle is told so
 
+    @field_validator("strategy")
+    @classmethod
+    def _is_strategy(cls, name: str) -> str:
+        lookup(STRATEGIES, name, "strategy")
+        return name
+
+    @field_validator("placement")
+    @classmethod
+    def _is_placement(cls, name: str) -> str:
+        lookup(PLACEMENTS, name, "placement")
+        return name
+
 
 def _one_arm() -> dict[str, dict[str, Any]]:
     return {"campaign": {}}
@@ -48,9 +62,24 @@ class CampaignSettings(Settings):
     oracle: OracleSettings = OracleSettings()
     plan: dict[str, Any] = Field(default_factory=dict)  # changes to the plan made from the data
     train: TrainSettings = TrainSettings()
-    seeds: tuple[int, ...] = (0, 1, 2)
-    arms: dict[str, dict[str, Any]] = Field(default_factory=_one_arm)
+    seeds: tuple[NonNegativeInt, ...] = Field((0, 1, 2), min_length=1)
+    arms: dict[str, dict[str, Any]] = Field(default_factory=_one_arm, min_length=1)
     compare: tuple[tuple[str, str], ...] = ()  # pairs of arms whose difference is tested over the seeds
+
+    @field_validator("seeds")
+    @classmethod
+    def _once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("each seed counts once; leave out what is repeated")
+        return seeds
+
+    @field_validator("arms")
+    @classmethod
+    def _name_folders(cls, arms: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name in arms:
+            if Path(name).name != name or name in ("", ".."):
+                raise ValueError(f"the name of arm '{name}' becomes a folder; write it without slashes")
+        return arms
 
     @model_validator(mode="after")
     def _pairs_are_arms(self) -> "CampaignSettings":

@@ -1,14 +1,11 @@
 """A whole campaign on labelled data: every arm, every seed, from the first unit to the last round.
 
-Each (arm, seed) is a workspace of its own in OUT/ARM/seed-N, so that a stopped campaign goes on where it was. The
-same command may be started several times on the same OUT (one for each GPU, say): each takes an (arm, seed) that no
-other holds.
+Each (arm, seed) is a workspace of its own in OUT/ARM/seed-N, so that a stopped campaign goes on where it was, and so
+that several processes may share the work.
 """
 
-import fcntl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,13 +14,13 @@ import yaml
 from frugalseg.annotator import Oracle
 from frugalseg.campaign.rounds import TrainingRound, choose, draw
 from frugalseg.campaign.settings import CampaignSettings, Purchase
+from frugalseg.campaign.trials import Trials, check_unchanged
 from frugalseg.data.pool import Pool
 from frugalseg.data.spec import open_data, parse_data_spec, split_data
 from frugalseg.data.splits import Split
 from frugalseg.data.unit import Unit
-from frugalseg.errors import SettingsError
 from frugalseg.evaluation import evaluate
-from frugalseg.files import write_bytes, write_json
+from frugalseg.files import write_bytes
 from frugalseg.learn.engine import Hardware, Step
 from frugalseg.settings import parse
 from frugalseg.specialist.plan import DERIVED, Plan, make_plan
@@ -73,21 +70,21 @@ class Simulation:
 
     def run(self, arms: tuple[str, ...] = ()) -> Iterator[Progress]:
         """Goes through all seeds of the arms (all of them by default) that are not finished and not held elsewhere."""
-        for seed in self.settings.seeds:
-            for arm in arms or tuple(self.settings.arms):
-                folder = self.folder(arm, seed)
-                with _held(folder) as mine:
-                    if mine and not (folder / "finished.json").exists():
-                        yield from self._run_arm(arm, seed)
+        for arm, seed in self.trials.left(arms):
+            yield from self._run_arm(arm, seed)
+
+    @property
+    def trials(self) -> Trials:
+        """Its arms and seeds, and what has become of each."""
+        return Trials(self.out, tuple(self.settings.arms), self.settings.seeds)
 
     def folder(self, arm: str, seed: int) -> Path:
         """Where the workspace of an (arm, seed) lies."""
-        return self.out / arm / f"seed-{seed}"
+        return self.trials.folder(arm, seed)
 
     def finished(self) -> list[tuple[str, int]]:
         """Every (arm, seed) that has ended."""
-        pairs = [(arm, seed) for arm in self.settings.arms for seed in self.settings.seeds]
-        return [(arm, seed) for arm, seed in pairs if (self.folder(arm, seed) / "finished.json").exists()]
+        return self.trials.finished()
 
     def workspace(self, arm: str, seed: int) -> Workspace:
         """The workspace of an (arm, seed); made when there is none. Raises `SettingsError` for changed settings."""
@@ -96,11 +93,7 @@ class Simulation:
         if not folder.exists():
             return Workspace.create(folder, self.pool, data=self.settings.data, split=self.split, settings=settings)
         workspace = Workspace.open(folder, pool=self.pool)
-        if dict(workspace.settings) != settings:
-            keys = sorted(k for k in settings if workspace.settings.get(k) != settings[k])
-            raise SettingsError(
-                f"{folder} was made with other settings of {', '.join(keys)}; choose another -o, or remove that folder"
-            )
+        check_unchanged(folder, workspace.settings, settings)
         return workspace
 
     def _run_arm(self, arm: str, seed: int) -> Iterator[Progress]:
@@ -108,7 +101,7 @@ class Simulation:
         closed = sum(r.is_closed for r in workspace.rounds())
         for number in range(closed, settings.rounds + 1):
             yield from self._run_round(workspace, settings, Progress(arm, seed, number, "choosing"))
-        write_json(self.folder(arm, seed) / "finished.json", {"rounds": settings.rounds + 1})
+        self.trials.finish(arm, seed, {"rounds": settings.rounds + 1})
 
     def _run_round(self, workspace: Workspace, settings: CampaignSettings, at: Progress) -> Iterator[Progress]:
         yield at
@@ -140,16 +133,3 @@ class Simulation:
             return choose(workspace, settings.purchase(at.round), seed=at.seed)
         everything = Purchase(strategy="random", units=len(self.split.train), unit="image")
         return choose(workspace, everything, seed=at.seed)
-
-
-@contextmanager
-def _held(folder: Path) -> Iterator[bool]:
-    """True while this process holds the (arm, seed); the lock ends with the process, however it ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True

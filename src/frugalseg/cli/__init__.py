@@ -8,6 +8,9 @@ import sys
 from frugalseg.cli.app import app
 from frugalseg.errors import FrugalsegError, TrainingDiverged
 
+STOPPED = 130
+"""What typer makes of Ctrl-C."""
+
 
 def main() -> None:
     """The `frugalseg` command."""
@@ -19,6 +22,7 @@ def main() -> None:
     except (TrainingDiverged, OSError) as error:
         print(f"frugalseg: {error}", file=sys.stderr)  # noqa: T201
         raise SystemExit(1) from None
-    except KeyboardInterrupt:
-        print("frugalseg: stopped; the same command goes on where it was", file=sys.stderr)  # noqa: T201
-        raise SystemExit(130) from None
+    except SystemExit as end:
+        if end.code == STOPPED:
+            print("frugalseg: stopped; the same command goes on where it was", file=sys.stderr)  # noqa: T201
+        raise

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from frugalseg.cli.adapt import adapt
+from frugalseg.cli.models import models
 from frugalseg.cli.show import console
 
 app = typer.Typer(
@@ -15,6 +17,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(models, name="models")
+app.add_typer(adapt, name="adapt")
 
 Folder = Annotated[Path, typer.Argument(help="A workspace: the folder that `frugalseg init` made.")]
 Changes = Annotated[list[str] | None, typer.Option("--set", help="Changes a setting: KEY=VALUE. May be repeated.")]
@@ -56,6 +60,34 @@ def run(
     run_campaign(config, out, only=only, changes=changes or [], device=device, threads=threads)
 
 
+@app.command(**_example("frugalseg bench generalist --preset smoke -o bench"))
+def bench(
+    name: Annotated[str, typer.Argument(help="Which comparison: generalist.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Where everything goes; a stopped bench goes on there.")],
+    data: Annotated[str | None, typer.Option(help="LAYOUT=DIR,option=value; built-in phantoms by default.")] = None,
+    test_data: Annotated[str | None, typer.Option(help="Other data to test on: LAYOUT=DIR,option=value")] = None,
+    preset: Annotated[str, typer.Option(help="smoke (seconds to minutes), quick (two CPU cores) or full.")] = "quick",
+    seeds: Annotated[int | None, typer.Option(help="How many seeds; the preset's number by default.")] = None,
+    only: Annotated[str, typer.Option(help="These arms only: ARM,ARM,...")] = "",
+    changes: Changes = None,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Compares arms side by side over several seeds, and writes results.json and report.html.
+
+    Start the same command again to go on, or several times at once to share the work (times then mean less).
+    """
+    from frugalseg.bench.run import Wanted
+    from frugalseg.cli.bench import run_bench
+    from frugalseg.learn.hardware import Hardware
+    from frugalseg.settings import parse
+
+    arms = only.split(",") if only else []
+    given = {"preset": preset, "data": data, "test_data": test_data, "seeds": seeds, "only": arms}
+    hardware = parse(Hardware, {"device": device, "threads": threads}, where="options")
+    run_bench(name, parse(Wanted, given, where="options"), out, changes=changes or [], hardware=hardware)
+
+
 @app.command(**_example("frugalseg init work --images scans/ --labels masks/"))
 def init(
     folder: Annotated[Path, typer.Argument(help="The workspace to make.")],
@@ -93,6 +125,27 @@ def select(
     verbs.select(folder, wanted, seed=seed)
 
 
+@app.command(**_example("frugalseg embed work --generalist lite-medsam-clicks"))
+def embed(
+    folder: Folder,
+    generalist: Annotated[str, typer.Option(help="Whose embeddings.")] = "lite-medsam",
+    units: Annotated[str, typer.Option(help="chosen: what a round has asked for so far; all: every image.")] = "chosen",
+    axis: Annotated[
+        int | None,
+        typer.Option(min=0, max=2, help="Array axis that whole volumes are cut across; by default the coarsest."),
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="Local weights of the generalist.")] = None,
+    limit_gb: Annotated[float, typer.Option(help="Room for all embeddings of the workspace.")] = 20.0,
+) -> None:
+    """Computes a generalist's embeddings ahead, so that prompts are answered at once.
+
+    They lie in the workspace's cache; the same command goes on where a stopped one was.
+    """
+    from frugalseg.cli.embed import embed
+
+    embed(folder, generalist, weights, units=units, axis=axis, limit_gb=limit_gb)
+
+
 @app.command(**_example("frugalseg annotate work --by oracle --set style=scribbles"))
 def annotate(
     folder: Folder,
@@ -125,16 +178,37 @@ def train(
 
 @app.command(**_example("frugalseg predict work scan.nii.gz -o masks/ --overlay"))
 def predict(
-    model: Annotated[Path, typer.Argument(help="A model file, or a workspace (its latest model).")],
-    images: Annotated[list[Path], typer.Argument(help="Images, volumes, DICOM folders, or folders of images.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[MODEL] IMAGE...",
+            help="A model file or a workspace (its latest model), then images, volumes, DICOM folders, or folders of "
+            "images. With --prompts only 2D images.",
+        ),
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the masks.")] = Path("predictions"),
     overlay: Annotated[bool, typer.Option(help="Also writes a picture of each mask over its image.")] = False,
     on_error: Annotated[str, typer.Option(help="What a bad image does: stop or skip.")] = "stop",
+    prompts: Annotated[
+        Path | None,
+        typer.Option(help='Asks a generalist instead: JSON such as [{"points": [[20, 31]], "box": [9, 12, 40, 52]}].'),
+    ] = None,
+    generalist: Annotated[str, typer.Option(help="Who answers prompts.")] = "lite-medsam-clicks",
+    weights: Annotated[Path | None, typer.Option(help="Local weights of the generalist.")] = None,
+    zoom: Annotated[str, typer.Option(help="auto looks at small objects through a window, off does not.")] = "auto",
 ) -> None:
-    """Writes a mask for each image, in the image's own geometry and format."""
-    from frugalseg.cli import verbs
+    """Writes a mask for each image, in the image's own geometry and format.
 
-    verbs.predict(model, images, out, overlay=overlay, on_error=on_error)
+    With --prompts object k of a mask is the answer to prompt k, later ones lie on top:
+    `frugalseg predict --prompts clicks.json cells.png -o masks/ --overlay`
+    """
+    from frugalseg.cli.predict import Target, generalist_at, predict, predict_prompts
+
+    target = Target(out, overlay, on_error)
+    if prompts is None:
+        predict(paths, target)
+    else:
+        predict_prompts(paths, prompts, generalist_at(generalist, weights, zoom=zoom), target)
 
 
 @app.command(**_example("frugalseg evaluate work --data folder=testset"))

@@ -1,13 +1,24 @@
 """How commands speak: one console, one progress bar, tables."""
 
+import shlex
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+if TYPE_CHECKING:
+    from frugalseg.report.results import Measured, Results
+
 console = Console(highlight=False)
+
+
+def say(text: str) -> None:
+    """Prints a sentence as it is: a path or a command in it keeps its brackets and is not broken over lines."""
+    console.print(text, soft_wrap=True, markup=False)
 
 
 class Bar:
@@ -45,9 +56,48 @@ def bar() -> Iterator[Bar]:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Prints a table; the first column is text, the others are numbers."""
-    grid = Table(title=title, title_justify="left")
+    grid = Table(title=title or None, title_justify="left")
     for number, name in enumerate(columns):
         grid.add_column(name, justify="left" if number == 0 else "right", no_wrap=True)
     for row in rows:
         grid.add_row(*row)
     console.print(grid)
+
+
+def results_table(title: str, found: "Results", keys: Sequence[str]) -> None:
+    """Prints the metrics that some arm has, one row an arm."""
+    columns = {key: [key, *(_cell(key, arm.get(key)) for arm in found.arms.values())] for key in keys}
+    columns["seeds"] = ["seeds", *(str(max(len(m.per_seed) for m in arm.values())) for arm in found.arms.values())]
+    present = [cells for cells in columns.values() if set(cells[1:]) != {"-"}]
+    for group in _that_fit(["arm", *found.arms], present):
+        head, *rows = zip(*group, strict=True)
+        table(title, head, rows)
+        title = ""
+
+
+def _that_fit(first: Sequence[str], others: Iterable[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
+    """The columns in groups that the console has room for, each behind the first column."""
+    group, used = [first], _width(first)
+    for cells in others:
+        if len(group) > 1 and used + _width(cells) > console.width:
+            yield group
+            group, used = [first], _width(first)
+        group, used = [*group, cells], used + _width(cells)
+    yield group
+
+
+def _width(cells: Sequence[str]) -> int:
+    return max(map(len, cells)) + 3
+
+
+def _cell(key: str, value: "Measured | None") -> str:
+    from frugalseg.report.metrics import text
+
+    if value is None:
+        return "-"
+    return text(key, value.mean) + (f" ± {text(key, value.std)}" if len(value.per_seed) > 1 else "")
+
+
+def command_line() -> str:
+    """The command as it was typed, for results and reports."""
+    return shlex.join(["frugalseg", *sys.argv[1:]])

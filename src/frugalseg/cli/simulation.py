@@ -1,6 +1,5 @@
 """`frugalseg run` and `frugalseg demo`: a simulation with its progress shown, its table printed, its report written."""
 
-import sys
 from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -8,10 +7,9 @@ from pathlib import Path
 from frugalseg.campaign.outcome import write_outcome
 from frugalseg.campaign.settings import read_campaign
 from frugalseg.campaign.simulate import Progress, Simulation
-from frugalseg.cli.show import Bar, bar, console, table
+from frugalseg.cli.show import Bar, bar, command_line, console, results_table, say
 from frugalseg.errors import lookup
 from frugalseg.learn.hardware import Hardware
-from frugalseg.report.results import Results
 from frugalseg.settings import parse, parse_assignments
 
 
@@ -51,19 +49,10 @@ def _finish(simulation: Simulation, out: Path) -> None:
     if not finished:
         console.print("nothing has finished yet: another process holds every arm that is left")
         return
-    found = write_outcome(simulation, command=" ".join(["frugalseg", *sys.argv[1:]]))
-    _print(found, simulation.settings.name)
+    found = write_outcome(simulation, command=command_line())
+    keys = [key for key in next(iter(found.arms.values())) if key.startswith("dice")]
+    results_table(f"{simulation.settings.name}: mean ± standard deviation over the seeds, test cases", found, keys)
     left = len(simulation.settings.arms) * len(simulation.settings.seeds) - len(finished)
     if left:
         console.print(f"{left} of the campaign's runs are not finished; the same command goes on with them")
-    console.print(f"report: {out / 'report.html'}\npictures: {out / 'pictures'}\nnumbers: {out / 'results.json'}")
-
-
-def _print(found: Results, title: str) -> None:
-    first = next(iter(found.arms.values()))
-    keys = [key for key in first if key.startswith("dice")]
-    rows = [
-        [name, *(f"{arm[key].mean:.3f} ± {arm[key].std:.3f}" for key in keys), str(len(arm[keys[0]].per_seed))]
-        for name, arm in found.arms.items()
-    ]
-    table(f"{title}: mean ± standard deviation over the seeds, test cases", ["arm", *keys, "seeds"], rows)
+    say(f"report: {out / 'report.html'}\npictures: {out / 'pictures'}\nnumbers: {out / 'results.json'}")

@@ -1,9 +1,11 @@
-"""The verbs of one workspace, one function each."""
+"""The verbs of one workspace, one function each; `predict` lies in a file of its own."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any, Literal
 
 from frugalseg.annotator import Oracle, OracleSettings
@@ -11,20 +13,20 @@ from frugalseg.campaign import rounds
 from frugalseg.campaign.outcome import write_outcome, write_workspace_page
 from frugalseg.campaign.settings import Purchase, read_campaign
 from frugalseg.campaign.simulate import CAMPAIGN, Simulation
-from frugalseg.cli.show import bar, console, table
+from frugalseg.cli.show import bar, console, say, table
 from frugalseg.data.checks import Finding, check_pool, raise_on_errors
-from frugalseg.data.formats import image_files, read_image
 from frugalseg.data.pool import Pool
 from frugalseg.data.spec import open_data, parse_data_spec, split_data
-from frugalseg.errors import DataError, FrugalsegError, SettingsError, lookup
+from frugalseg.errors import DataError, SettingsError, lookup
 from frugalseg.evaluation import CaseScore, evaluate_masks, mean_scores
 from frugalseg.evaluation import evaluate as evaluate_model
-from frugalseg.files import write_bytes, write_json
+from frugalseg.files import held, write_bytes, write_json
 from frugalseg.learn.hardware import Hardware
 from frugalseg.learn.processes import is_first
 from frugalseg.settings import override, parse, parse_assignments
 from frugalseg.specialist.model import Model
 from frugalseg.specialist.plan import make_plan, read_plan
+from frugalseg.strategies import STRATEGIES
 from frugalseg.training import TrainSettings
 from frugalseg.workspace import Workspace
 
@@ -60,7 +62,7 @@ class Source:
 
 def init(folder: Path, source: Source, *, test: float, on_error: str, seed: int) -> None:
     """Makes a workspace of the cases without errors; with errors only where it was told to skip them."""
-    skip = _skips(on_error)
+    skip = skips(on_error)
     unreadable: dict[str, str] = {}
     spec = parse_data_spec(source.spec)
     pool = open_data(spec, labels_are=source.labels_are, unreadable=unreadable if skip else None)
@@ -72,12 +74,12 @@ def init(folder: Path, source: Source, *, test: float, on_error: str, seed: int)
     bad = {f.case for f in findings if f.severity == "error"}
     pool = pool.subset(c.id for c in pool.cases if c.id not in bad)
     split = split_data(pool, file=spec.split, seed=seed, test=test)
+    plan = make_plan(pool.subset(split.train))  # refuses mixed images before anything is written
     Workspace.create(folder, pool, data=spec.text, split=split, settings={}, labels_are=source.labels_are)
-    plan = make_plan(pool.subset(split.train))
     write_bytes(folder / PLAN, plan.to_yaml().encode())
     _describe(pool, n_left_out=len(bad) + len(unreadable))
     console.print(f"{len(split.train)} cases to learn from, {len(split.test)} to measure on")
-    console.print(f"the plan is {folder / PLAN}: read it, edit it, then: frugalseg select {folder}")
+    say(f"the plan is {folder / PLAN}: read it, edit it, then: frugalseg select {quote(str(folder))}")
 
 
 def _look_at(pool: Pool) -> list[Finding]:
@@ -105,10 +107,15 @@ def _describe(pool: Pool, *, n_left_out: int) -> None:
 def select(folder: Path, wanted: Mapping[str, Any], *, seed: int) -> None:
     """Opens a round and says what it wants."""
     workspace = Workspace.open(folder)
-    units = rounds.choose(workspace, parse(Purchase, wanted, where="options"), seed=seed)
+    purchase = parse(Purchase, wanted, where="options")
+    lookup(STRATEGIES, purchase.strategy, "strategy")
+    before = workspace.rounds()
+    if before and not before[-1].is_closed:
+        say("the last round is still open, so nothing new is chosen: these are its units, and training closes it")
+    units = rounds.choose(workspace, purchase, seed=seed)
     for unit in units:
         console.print(str(unit), markup=False)
-    console.print(f"{len(units)} units to draw: frugalseg annotate {folder}")
+    say(f"{len(units)} units to draw: frugalseg annotate {quote(str(folder))}")
 
 
 def annotate(folder: Path, by: str, *, changes: Sequence[str], seed: int) -> None:
@@ -134,7 +141,7 @@ def train(
     machine = parse(Hardware, hardware, where="options")
     round_ = rounds.TrainingRound.begin(workspace, settings, plan=read_plan(folder / PLAN), seed=seed, hardware=machine)
     began = time.monotonic()
-    with bar() as shown:
+    with _alone(round_.training.folder), bar() as shown:
         for step in round_.training.steps():
             shown.update(settings.method, step.index + 1, settings.fit.steps, step.losses)
     if not is_first():
@@ -143,34 +150,21 @@ def train(
     scores = list(evaluate_model(round_.training.model, workspace.pool, tested)) if tested else []
     run = round_.finish(scores, seconds=time.monotonic() - began)
     rounds.close_open(workspace)
-    console.print(f"model: {folder / str(run.model)}")
+    say(f"model: {folder / str(run.model)}")
     if scores:
         _print_scores(scores)
 
 
-def predict(model: Path, images: Sequence[Path], out: Path, *, overlay: bool, on_error: str) -> None:
-    """Writes a mask for each image; with `overlay` a picture too."""
-    skip = _skips(on_error)
-    specialist, failed = _model(model), 0
-    for file in _each_image(images):
-        try:
-            image = read_image(file)
-            prediction = specialist.predict(image)
-        except FrugalsegError as error:
-            if not skip:
-                raise
-            failed += 1
-            console.print(f"left out: {error}", soft_wrap=True, markup=False)
-            continue
-        target = out / _mask_name(file, image.geometry.ndim)
-        prediction.save(target)
-        if overlay:
-            from frugalseg.report.pictures import overlay_png
-
-            overlay_png(target.with_name(_stem(file) + "_overlay.png"), image, prediction.label)
-        console.print(f"{file} -> {target}", soft_wrap=True, markup=False)
-    if failed:
-        console.print(f"{failed} images were left out")
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keeps other commands out of a run; processes that train together are one. Raises `DataError` when it is taken."""
+    if not is_first():
+        yield
+        return
+    with held(folder) as is_ours:
+        if not is_ours:
+            raise DataError(f"{folder}: another process is training this very run; wait for it, or stop it first")
+        yield
 
 
 def evaluate(model: Path, data: str, out: Path | None) -> None:
@@ -185,7 +179,7 @@ def evaluate(model: Path, data: str, out: Path | None) -> None:
     if model.is_dir() and not is_workspace:
         scores = list(evaluate_masks(model, pool, cases))
     else:
-        scores = list(evaluate_model(_model(model), pool, cases))
+        scores = list(evaluate_model(model_at(model), pool, cases))
     _print_scores(scores)
     if out:
         write_json(out, {"mean": mean_scores(scores), "cases": {s.case: s.scores for s in scores}})
@@ -200,7 +194,7 @@ def report(folder: Path) -> None:
         write_outcome(simulation, command=f"frugalseg run {folder / CAMPAIGN} -o {folder}")
     else:
         raise DataError(f"{folder} is neither a workspace nor the output of `frugalseg run`")
-    console.print(f"report: {folder / 'report.html'}")
+    say(f"report: {folder / 'report.html'}")
 
 
 def export(folder: Path, out: Path, *, to: str, rater: str | None) -> None:
@@ -212,41 +206,25 @@ def export(folder: Path, out: Path, *, to: str, rater: str | None) -> None:
     formats: dict[str, Callable[[], object]] = {
         "nnunet": lambda: export_nnunet(Workspace.open(folder).pool, out, rater=rater),
         "coco": lambda: export_coco(Workspace.open(folder).pool, out, rater=rater),
-        "onnx": lambda: export_onnx(_model(folder), out),
+        "onnx": lambda: export_onnx(model_at(folder), out),
     }
     lookup(formats, to, "format")()
-    console.print(f"written: {out}")
+    say(f"written: {out}")
 
 
-def _skips(on_error: str) -> bool:
+def skips(on_error: str) -> bool:
+    """Whether a bad case or image is left out, by the word of an option."""
     return lookup({"stop": False, "skip": True}, on_error, "--on-error")
 
 
-def _model(path: Path) -> Model:
+def model_at(path: Path) -> Model:
+    """The model in a file, or the latest one of a workspace."""
     if not Workspace.exists(path):
         return Model.load(path)
     found = rounds.latest_model(Workspace.open(path))
     if found is None:
         raise DataError(f"{path} has no trained model yet: frugalseg train {path}")
     return found
-
-
-def _each_image(paths: Sequence[Path]) -> Iterator[Path]:
-    for path in paths:
-        if not path.exists():
-            raise DataError(f"{path}: there is no such file or folder")
-        yield from image_files(path) if path.is_dir() else [path]
-
-
-def _stem(file: Path) -> str:
-    return file.name.removesuffix(".gz").rsplit(".", 1)[0] if file.is_file() else file.name
-
-
-def _mask_name(file: Path, ndim: int) -> str:
-    """The mask's name: the image's own where its format holds masks without loss, else NIfTI or PNG."""
-    keeps = (".nii", ".nii.gz", ".nrrd", ".mha", ".png", ".tif", ".tiff")
-    suffix = next((s for s in keeps if file.name.lower().endswith(s)), ".nii.gz" if ndim == 3 else ".png")
-    return _stem(file) + suffix
 
 
 def _print_scores(scores: Sequence[CaseScore]) -> None:

@@ -84,6 +84,11 @@ class InstanceLabel:
         ids = np.unique(self.array)
         return np.asarray(ids[ids > 0])
 
+    @property
+    def known(self) -> np.ndarray:
+        """Boolean array: where somebody has looked."""
+        return np.asarray(self.array != UNKNOWN_INSTANCE)
+
     def semantic(self, name: str = "object") -> SemanticLabel:
         """Foreground against background, unknown kept."""
         array = np.where(self.array < 0, UNKNOWN, self.array > 0).astype(np.uint8)

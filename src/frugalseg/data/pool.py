@@ -9,7 +9,8 @@ import numpy as np
 from frugalseg.data.case import Case, LabelSource
 from frugalseg.data.label import InstanceLabel, SemanticLabel
 from frugalseg.data.unit import Unit, UnitKind
-from frugalseg.errors import DataError, nearest
+from frugalseg.errors import DataError, SettingsError, nearest
+from frugalseg.files import fingerprint_json
 
 
 class Labels(Protocol):
@@ -112,6 +113,10 @@ class Pool:
             raise DataError(f"there is no case '{case}' in the pool{nearest(case, self._by_id)}")
         return self._by_id[case]
 
+    def fingerprint(self) -> str:
+        """16 hex digits that change when a case comes, goes or changes; reads every image."""
+        return fingerprint_json([case.source.fingerprint() for case in self.cases])
+
     def subset(self, ids: Iterable[str]) -> "Pool":
         """The pool of these cases only, with the same labels and truth."""
         return Pool([self[i] for i in ids], self.classes, labels=self.labels, truth=self.truth)
@@ -165,6 +170,8 @@ class PoolView:
             return [] if label is not None else [Unit(case.id, "planes")]
         if self.unit != "slice":
             raise DataError("patches are proposed by the strategy itself; a view lists images, slices or planes")
+        if not 0 <= self.axis < 3:
+            raise SettingsError(f"axis={self.axis}: slices of a volume lie across axis 0, 1 or 2")
         n = case.geometry.shape[self.axis]
         if label is None:
             free = np.ones(n, bool)

@@ -1,6 +1,7 @@
 """Which cases train, which validate, which test. A group (patient, specimen, video) is never cut."""
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,7 +153,7 @@ def _shuffled(groups: Iterable[str], seed: int) -> list[str]:
 
 
 def _count(wanted: float, n_cases: int, what: str) -> int:
-    if wanted < 0 or (wanted >= 1 and wanted != int(wanted)):
+    if not math.isfinite(wanted) or wanted < 0 or (wanted >= 1 and wanted != int(wanted)):
         raise SettingsError(f"{what}={wanted:g} must be a fraction from 0 to below 1, or a whole number of cases")
     return int(wanted) if wanted >= 1 or wanted == 0 else max(1, round(wanted * n_cases))
 

@@ -16,9 +16,6 @@ from frugalseg.generalist.pixels import to_rgb
 from frugalseg.generalist.prompts import PADDING, Prompts
 from frugalseg.generalist.sam_decoder import SamDecoder
 
-PIXELS_A_BATCH = 256 * 256
-"""Pixels that go through an encoder at once: one picture of 256, 16 of 64. More do not fit the cache and are slower."""
-
 Side = Literal["auto"] | int
 
 
@@ -100,18 +97,16 @@ class SamGeneralist:
 
     @torch.inference_mode()
     def embed(self, views: Sequence[View]) -> list[Embedding]:
-        """The embedding of each view; views of one input size go through the encoder together."""
-        frames = [self.frame(view) for view in views]
-        result: list[Embedding | None] = [None] * len(views)
-        for side in sorted({frame.side for frame in frames}):
-            same = [k for k, frame in enumerate(frames) if frame.side == side]
-            group = max(1, PIXELS_A_BATCH // side**2)
-            for start in range(0, len(same), group):
-                chosen = same[start : start + group]
-                inputs = torch.stack([self.pixels(views[k], frames[k]) for k in chosen])
-                for k, tokens in zip(chosen, self.encoder(inputs), strict=True):
-                    result[k] = Embedding((tokens.contiguous().clone(),), frames[k], self.info.fingerprint)
-        return [embedding for embedding in result if embedding is not None]
+        """The embedding of each view, to the same bits whatever else is embedded.
+
+        Pictures go through the encoder one after the other: on a CPU a batch is no faster, at 64 px neither, and gives
+        other last bits, so that a cache that is half filled would change results.
+        """
+        return [self._embedded(view, self.frame(view)) for view in views]
+
+    def _embedded(self, view: View, frame: Frame) -> Embedding:
+        tokens = self.encoder(self.pixels(view, frame)[None])[0]
+        return Embedding((tokens.contiguous().clone(),), frame, self.info.fingerprint)
 
     def frame(self, view: View) -> Frame:
         """Where a view's pixels lie in the input."""

@@ -7,6 +7,7 @@ Parameters have the names of the published checkpoints. `fused` makes the form i
 norms are folded into the convolutions, which lie in memory channel by channel.
 """
 
+from collections.abc import Callable
 from itertools import product
 
 import torch
@@ -111,7 +112,29 @@ class MBConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, K, h, w) -> the same."""
+        return in_strips(self._whole, x, halo=1)
+
+    def _whole(self, x: Tensor) -> Tensor:
         return F.gelu(x + self.conv3(F.gelu(self.conv2(F.gelu(self.conv1(x))))))
+
+
+STRIP = 64 * 64
+"""Pixels of a strip: what an inverted bottleneck makes of them stays in the processor's cache."""
+
+
+def in_strips(layers: Callable[[Tensor], Tensor], x: Tensor, *, halo: int) -> Tensor:
+    """`layers(x)` for (B, K, h, w), strip by strip of rows, each computed with `halo` rows around that are cut off.
+
+    Right for layers that keep the size, pad with zeros and look `halo` rows far.
+    """
+    rows = max(4, STRIP // (x.shape[0] * x.shape[3]))
+    if x.shape[2] <= rows:
+        return layers(x)
+    strips = []
+    for first in range(0, x.shape[2], rows):
+        start, stop = max(first - halo, 0), min(first + rows + halo, x.shape[2])
+        strips.append(layers(x[:, :, start:stop])[:, :, first - start : first - start + rows])
+    return torch.cat(strips, 2)
 
 
 class Merging(nn.Module):

@@ -43,9 +43,13 @@ class Hardware(Settings):
             strategy="ddp" if several else "auto",
         )
         fabric.launch()
+        self.limit_threads()
+        return fabric
+
+    def limit_threads(self) -> None:
+        """Gives this process its number of CPU threads."""
         if self.threads:
             torch.set_num_threads(self.threads)
-        return fabric
 
     def accelerator(self) -> str:
         """Where a run computes: cpu or cuda. Raises `SettingsError` when the machine has not what was asked for."""

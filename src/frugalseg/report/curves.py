@@ -86,6 +86,7 @@ def _strip_chart(points: Sequence[CurvePoint], metric: str) -> Panel:
     from matplotlib.figure import Figure
 
     curves, name = _curves(points, metric, "minutes"), "arms"
+    has_cost = any(c.seconds for c in curves)
     with page_style(name):
         height = 0.75 + 0.5 * len(curves)
         figure = Figure(figsize=(7.6, height))
@@ -93,13 +94,13 @@ def _strip_chart(points: Sequence[CurvePoint], metric: str) -> Panel:
         for row, curve in enumerate(curves):
             _draw_strip(axes, row, curve, metric)
         axes.set_ylim(len(curves) - 0.5, -0.5)
-        axes.set_yticks(range(len(curves)), [f"{c.arm} ({duration(c.seconds)})" for c in curves])
+        axes.set_yticks(range(len(curves)), [f"{c.arm} ({duration(c.seconds)})" if has_cost else c.arm for c in curves])
         axes.grid(visible=False, axis="y")
         axes.spines["left"].set_visible(False)
         axes.margins(x=0.06)
         axes.set_xlabel(_axis_title(metric))
         image = to_svg(figure, name)
-    heading = f"{title(metric)} of each arm (annotation time in brackets)"
+    heading = f"{title(metric)} of each arm" + (" (annotation time in brackets)" if has_cost else "")
     return Panel(heading, "", image, f"{heading}. {_in_words(curves, metric)}")
 
 

@@ -16,9 +16,14 @@ _TITLES = {
     "asd_mm": "ASD (mm)",
     "asd": "ASD (voxels)",
     "instance_f1": "Instance F1",
-    "seconds": "Training time (s)",
+    "seconds": "Time (s)",
+    "noc80": "Clicks to 0.80 IoU",
+    "noc90": "Clicks to 0.90 IoU",
+    "score_rank": "Score ranking",
+    "embed_ms": "Embedding (ms)",
+    "decode_ms": "Decoding (ms)",
 }
-_LOWER_IS_BETTER = ("hd95", "asd", "seconds", "count_error", "area_error", "porosity_error", "d50_error", "ged")
+_LOWER_IS_BETTER = ("hd95", "asd", "seconds", "noc", "count_error", "area_error", "porosity_error", "d50_error", "ged")
 
 
 def title(key: str) -> str:
@@ -32,8 +37,8 @@ def title(key: str) -> str:
 
 
 def lower_is_better(key: str) -> bool:
-    """True for distances, errors and times."""
-    return key.startswith(_LOWER_IS_BETTER)
+    """True for distances, errors, clicks and times."""
+    return key.startswith(_LOWER_IS_BETTER) or key.endswith("_ms")
 
 
 def text(key: str, value: float) -> str:
@@ -42,9 +47,11 @@ def text(key: str, value: float) -> str:
 
 
 def digits(key: str) -> int:
-    """Decimals: none for seconds, two for distances, three for scores."""
+    """Decimals: none for seconds, one for milliseconds and clicks, two for distances, three for scores."""
     if key == "seconds":
         return 0
+    if key.endswith("_ms") or key.startswith("noc"):
+        return 1
     return 2 if key.startswith(("hd95", "asd")) else 3
 
 

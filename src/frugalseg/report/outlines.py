@@ -17,14 +17,9 @@ if TYPE_CHECKING:
 Label = SemanticLabel | InstanceLabel
 
 
-def known(label: Label) -> np.ndarray:
-    """Boolean array: where somebody has looked."""
-    return label.known if isinstance(label, SemanticLabel) else np.asarray(label.array >= 0)
-
-
 def drawn(label: Label) -> np.ndarray:
     """Boolean array: every class or object but the background, where somebody has looked."""
-    return np.asarray((label.array > 0) & known(label))
+    return np.asarray((label.array > 0) & label.known)
 
 
 def draw_label(axes: "Axes", plane: Plane, label: Label) -> None:
@@ -32,7 +27,7 @@ def draw_label(axes: "Axes", plane: Plane, label: Label) -> None:
     from matplotlib.colors import to_rgba
     from matplotlib.patches import PathPatch
 
-    seen = plane.of(known(label))
+    seen = plane.of(label.known)
     values = np.where(seen, plane.of(label.array), 0).astype(np.int32)
     if not seen.all():
         veil = np.zeros((*seen.shape, 4))
@@ -41,6 +36,15 @@ def draw_label(axes: "Axes", plane: Plane, label: Label) -> None:
     for value, outline in _outlines(values):
         colour = class_colour(value)
         axes.add_patch(PathPatch(outline, facecolor=to_rgba(colour, 0.16), edgecolor=colour, linewidth=1.3))
+
+
+def draw_mask(axes: "Axes", mask: np.ndarray, colour: str, *, filling: float = 0.0) -> None:
+    """Draws the outline of a mask (H, W), filled as faintly as `filling` says, in pixel coordinates."""
+    from matplotlib.colors import to_rgba
+    from matplotlib.patches import PathPatch
+
+    for _, outline in _outlines(mask.astype(np.int32)):
+        axes.add_patch(PathPatch(outline, facecolor=to_rgba(colour, filling), edgecolor=colour, linewidth=1.2))
 
 
 def draw_legend(figure: "Figure", labels: Sequence[Label]) -> None:

@@ -44,6 +44,7 @@ def _table(rows: Sequence[Row]) -> dict[str, Any]:
     keys = list(dict.fromkeys(key for row in rows for key in row.metrics))
     best = {key: _best(rows, key) for key in keys}
     return {
+        "has_cost": any(row.seconds.mean or row.units.mean for row in rows),
         "columns": [f"{title(key)}\N{NO-BREAK SPACE}{'↓' if lower_is_better(key) else '↑'}" for key in keys],
         "rows": [
             {

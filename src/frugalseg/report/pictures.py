@@ -26,6 +26,7 @@ Column = tuple[str, Label | None]
 
 _COLUMN_IN, _DPI = {2: 3.6, 3: 2.5}, 140
 _THINNEST = 0.12
+_SHEET = 1700  # pixels across a contact sheet
 _HEAD_IN, _FOOT_IN, _GAP_IN = 0.3, 0.32, 0.03
 
 
@@ -46,11 +47,14 @@ def overlay_png(path: Path, image: Image, label: Label, *, title: str = "label")
     write_bytes(path, _picture(image, [("image", None), (title, label)], drawn(label)))
 
 
-def contact_sheet(panels: Sequence[Panel], path: Path, *, columns: int = 2) -> None:
-    """Writes the PNG panels with their titles as one PNG; raises `DataError` for none or for an SVG."""
+def contact_sheet(panels: Sequence[Panel], path: Path, *, columns: int | None = None) -> None:
+    """Writes the PNG panels with their titles as one PNG, by default in as many columns as fit into 1700 pixels.
+
+    Raises `DataError` for no panel and for an SVG.
+    """
     if not panels or any(panel.is_svg for panel in panels):
         raise DataError(f"{path}: a contact sheet is made of PNG panels, at least one")
-    write_bytes(path, _sheet(panels, min(columns, len(panels))))
+    write_bytes(path, _sheet(panels, columns))
 
 
 def _picture(image: Image, columns: Sequence[Column], extent: np.ndarray) -> bytes:
@@ -58,7 +62,7 @@ def _picture(image: Image, columns: Sequence[Column], extent: np.ndarray) -> byt
     from matplotlib.figure import Figure
 
     labels = [label for _, label in columns if label is not None]
-    shown, width = _brightness(image), _COLUMN_IN[image.geometry.ndim]
+    shown, width = brightness(image), _COLUMN_IN[image.geometry.ndim]
     planes = planes_of(image.geometry, extent)
     planes = [p for p in planes if _proportion(p, shown) >= _THINNEST] or planes
     heights = [min(_proportion(plane, shown), 1.3) * width for plane in planes]
@@ -68,7 +72,7 @@ def _picture(image: Image, columns: Sequence[Column], extent: np.ndarray) -> byt
         for row, plane in enumerate(planes):
             for column, (name, label) in enumerate(columns):
                 top = _HEAD_IN + sum(heights[:row])
-                axes = _cell(figure, left=column * width, top=top, width=width, height=heights[row])
+                axes = cell(figure, left=column * width, top=top, width=width, height=heights[row])
                 _show(axes, plane, shown, is_first=column == 0)
                 if label is not None:
                     draw_label(axes, plane, label)
@@ -78,7 +82,7 @@ def _picture(image: Image, columns: Sequence[Column], extent: np.ndarray) -> byt
         return to_png(figure)
 
 
-def _cell(figure: "Figure", *, left: float, top: float, width: float, height: float) -> "Axes":
+def cell(figure: "Figure", *, left: float, top: float, width: float, height: float) -> "Axes":
     """Axes at this place, all in inches from the upper left corner."""
     across, down = figure.get_size_inches()
     bottom = down - top - height
@@ -106,7 +110,7 @@ def _proportion(plane: Plane, shown: np.ndarray) -> float:
     return float(rows * plane.aspect / columns)
 
 
-def _brightness(image: Image) -> np.ndarray:
+def brightness(image: Image) -> np.ndarray:
     """Intensities as 0 to 1 between the 0.5th and 99.5th percentile: (*space) grey, or (*space, 3) for colours."""
     array = image.array.astype(np.float32)
     if image.channels == 1 or array.ndim == image.geometry.ndim:
@@ -117,13 +121,14 @@ def _brightness(image: Image) -> np.ndarray:
     return np.asarray(np.clip((array - low) / max(high - low, 1e-6), 0, 1))
 
 
-def _sheet(panels: Sequence[Panel], columns: int) -> bytes:
+def _sheet(panels: Sequence[Panel], columns: int | None) -> bytes:
     from PIL import Image as Picture
     from PIL import ImageDraw, ImageFont
 
     gap, head, font = 24, 44, ImageFont.load_default(size=20)
     pictures = [Picture.open(BytesIO(panel.image)).convert("RGB") for panel in panels]
     width = max(p.width for p in pictures) + gap
+    columns = min(columns or max(1, _SHEET // width), len(panels))
     heights = [max(p.height for p in pictures[k : k + columns]) + gap + head for k in range(0, len(panels), columns)]
     sheet = Picture.new("RGB", (columns * width + gap, sum(heights) + gap), PAPER)
     pen = ImageDraw.Draw(sheet)

@@ -11,7 +11,8 @@ from frugalseg.report.statistics import Difference, Summary
 class CurvePoint:
     """One model that was measured: its arm, seed and round, what annotation had cost by then, and the metrics.
 
-    `seconds` are seconds of annotation and `units` the slices or images drawn until then, by all raters together.
+    `seconds` are seconds of annotation and `units` the slices or images drawn until then, by all raters together;
+    both are 0 where nothing was drawn for the arm.
     """
 
     arm: str
@@ -78,7 +79,7 @@ class Report:
     """Everything on one page. `headline` is the metric of the curve; what is empty is left out of the page.
 
     `rows` and `comparisons` come from `frugalseg.report.tables`. `configuration` is YAML; `facts` are hashes,
-    versions, hardware and the command.
+    versions, hardware and the command. `gallery_note` says what the gallery shows.
     """
 
     title: str
@@ -88,6 +89,10 @@ class Report:
     rows: tuple[Row, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     gallery: tuple[Panel, ...] = ()
+    gallery_note: str = (
+        "Each through the largest area of truth or prediction; R, L, A, P, S are the patient's right, left, anterior, "
+        "posterior, superior."
+    )
     chosen: tuple[Chosen, ...] = ()
     configuration: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)

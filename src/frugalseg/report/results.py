@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from frugalseg.errors import DataError
 from frugalseg.files import write_json
-from frugalseg.report.statistics import Difference, summarise
+from frugalseg.report.records import Comparison
+from frugalseg.report.statistics import summarise
 
 
 class Measured(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
@@ -36,9 +37,10 @@ class Paired(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     interval: tuple[float, float] | None = None
 
     @classmethod
-    def of(cls, a: str, b: str, *, metric: str, difference: Difference) -> "Paired":
-        """From `frugalseg.report.statistics.paired_difference`."""
-        return cls(a=a, b=b, metric=metric, difference=difference.difference, interval=difference.interval)
+    def of(cls, found: Comparison) -> "Paired":
+        """From a row of the page's table."""
+        result = found.result
+        return cls(a=found.a, b=found.b, metric=found.metric, difference=result.difference, interval=result.interval)
 
 
 class Data(BaseModel, frozen=True, extra="forbid"):
@@ -58,6 +60,10 @@ class Environment(BaseModel, frozen=True, extra="forbid"):
     python: str
     platform: str
     commit: str | None = None
+
+    def facts(self) -> dict[str, str]:
+        """What is known, as words for a page."""
+        return {key: str(value) for key, value in self.model_dump().items() if value is not None}
 
 
 class Results(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):

@@ -28,9 +28,26 @@ def rows_of(points: Sequence[CurvePoint]) -> tuple[Row, ...]:
 
 def comparison(points: Sequence[CurvePoint], a: str, b: str, *, metric: str) -> Comparison:
     """Arm `a` minus arm `b` at their last rounds over the seeds that both have; raises `DataError` for none."""
-    left, right = ({p.seed: p.metrics[metric] for p in last_points(points, arm)} for arm in (a, b))
+    left, right = (
+        {p.seed: p.metrics[metric] for p in last_points(points, arm) if metric in p.metrics} for arm in (a, b)
+    )
     seeds = sorted(left.keys() & right.keys())
     return Comparison(a, b, metric, paired_difference([left[s] for s in seeds], [right[s] for s in seeds]))
+
+
+def comparisons(points: Sequence[CurvePoint], wanted: Iterable[tuple[str, str, str]]) -> tuple[Comparison, ...]:
+    """The differences (arm, other arm, metric) that are wanted and can be told: both arms have it for a common seed."""
+    seeds: dict[tuple[str, str], set[int]] = {}
+    for arm in arms_of(points):
+        for point in last_points(points, arm):
+            for metric in point.metrics:
+                seeds.setdefault((arm, metric), set()).add(point.seed)
+    none: set[int] = set()
+    return tuple(
+        comparison(points, a, b, metric=metric)
+        for a, b, metric in wanted
+        if seeds.get((a, metric), none) & seeds.get((b, metric), none)
+    )
 
 
 def _row(arm: str, points: tuple[CurvePoint, ...]) -> Row:

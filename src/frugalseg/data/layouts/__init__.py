@@ -51,6 +51,7 @@ def open_pool(
     Raises `DataError` that names what is missing. An image whose header cannot be read raises too, unless a dict
     `unreadable` is given: then it is left out and the dict gets its name and what was wrong.
     """
+    is_truth = lookup({"drawn": False, "truth": True}, labels_are, "labels_are")
     root = Path(folder)
     if not root.is_dir():
         raise DataError(f"{root}: there is no such folder")
@@ -59,7 +60,7 @@ def open_pool(
     found = entry.open(root, parse(entry.options, options or {}, where=f"options of layout '{name}'"))
     cases = tuple(_opened(found, unreadable))
     places = {c.id: c.geometry for c in cases}
-    if labels_are == "truth":
+    if is_truth:
         return Pool(cases, found.classes, labels=LabelsOnFiles(found.partial, places), truth=Truth(found.complete))
     drawn = {c.id: {**found.complete.get(c.id, {}), **found.partial.get(c.id, {})} for c in cases}
     return Pool(cases, found.classes, labels=LabelsOnFiles(drawn, places))

@@ -1,0 +1,1 @@
+"""What is learned around a frozen generalist."""

@@ -1,0 +1,1 @@
+"""A small adapter that teaches a frozen generalist to follow clicks."""

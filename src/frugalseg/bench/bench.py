@@ -1,0 +1,127 @@
+"""What a bench is: a comparison of arms on the same data and seeds, in sizes from a check to a paper's."""
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+from frugalseg.data.pool import Pool
+from frugalseg.data.spec import DataSpec
+from frugalseg.files import fingerprint_json
+from frugalseg.learn.hardware import Hardware
+from frugalseg.report.records import Panel
+from frugalseg.report.results import Data
+from frugalseg.settings import Settings
+
+S = TypeVar("S", bound=Settings)
+
+PresetName = Literal["smoke", "quick", "full"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A size of a bench: phantoms for who gives no data, changes to the settings, seeds, and arms (all when empty)."""
+
+    data: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seeds: int = 3
+    arms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """One --data or --test-data, opened; complete labels are the pool's truth."""
+
+    spec: DataSpec
+    pool: Pool
+    fingerprint: str
+
+    @property
+    def name(self) -> str:
+        """The folder's name, or the kind of phantom."""
+        return Path(self.spec.place).name
+
+    def words(self) -> dict[str, Any]:
+        """What results depend on: content and options, not where the folder lies."""
+        return {"fingerprint": self.fingerprint, "layout": self.spec.layout, "options": dict(self.spec.options)}
+
+
+@dataclass(frozen=True)
+class BenchData:
+    """What a bench measures on: its data, and the data it is tested on where those are others."""
+
+    main: Source
+    test: Source | None = None
+
+    @property
+    def pool(self) -> Pool:
+        """The cases of --data."""
+        return self.main.pool
+
+    def record(self) -> Data:
+        """For `results.json`."""
+        if self.test is None:
+            return Data(name=self.main.name, cases=len(self.pool), fingerprint=self.main.fingerprint)
+        return Data(
+            name=f"{self.main.name}, tested on {self.test.name}",
+            cases=len(self.pool) + len(self.test.pool),
+            fingerprint=fingerprint_json([self.main.fingerprint, self.test.fingerprint]),
+        )
+
+
+@dataclass(frozen=True)
+class Job(Generic[S]):
+    """One arm with one seed, to be measured. What it leaves in `folder` is there again when it was stopped."""
+
+    arm: str
+    seed: int
+    data: BenchData
+    settings: S
+    folder: Path
+    hardware: Hardware
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How far a job is: what it does now, and how much of that is done."""
+
+    doing: str
+    done: int = 0
+    total: int | None = None
+    losses: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a job found: finite numbers by the metric's key (one that an arm has not is left out), and pictures."""
+
+    metrics: Mapping[str, float]
+    pictures: tuple[Panel, ...] = ()
+
+
+def all_settings(arm: str, settings: Settings) -> dict[str, Any]:
+    """The settings as they are: what an arm depends on in most benches."""
+    return settings.model_dump(mode="json")
+
+
+@dataclass(frozen=True)
+class Bench(Generic[S]):
+    """A comparison; each lies in a file of its own.
+
+    `arms` and what an arm's result `depends` on (JSON: all settings by default) follow from the settings. `metrics` are
+    the keys that the terminal shows, the first of them is the headline; `compare` are differences (arm, other arm,
+    metric) to be tested over the seeds. `measure` yields how far it is and returns what it found: the same job gives
+    the same numbers, times apart.
+    """
+
+    name: str
+    about: str
+    settings: type[S]
+    presets: Mapping[str, Preset]
+    arms: Callable[[S], tuple[str, ...]]
+    metrics: tuple[str, ...]
+    measure: Callable[[Job[S]], Generator[Stage, None, Measurement]]
+    compare: tuple[tuple[str, str, str], ...] = ()
+    depends: Callable[[str, S], dict[str, Any]] = all_settings
+    gallery_note: str = ""
+    uses_gpu: bool = False

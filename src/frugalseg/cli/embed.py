@@ -1,0 +1,50 @@
+"""`frugalseg embed`: the encoder's work done ahead, into the workspace's cache."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from frugalseg.cli.show import bar, console
+from frugalseg.data.unit import Unit
+from frugalseg.errors import DataError, lookup
+from frugalseg.generalist.ahead import Progress, embed_ahead, pictures_of, views_of
+from frugalseg.generalist.cache import Cached, EmbeddingCache
+from frugalseg.workspace import Workspace
+
+
+def embed(
+    folder: Path, generalist: str, weights: Path | None, *, units: str, axis: int | None, limit_gb: float
+) -> None:
+    """Embeds the pictures of the chosen units, or all; `axis` cuts what has none of its own."""
+    from frugalseg.generalist.registry import build_generalist
+
+    workspace = Workspace.open(folder)
+    pictures = pictures_of(workspace.pool, lookup(UNITS, units, "--units")(workspace), axis=axis)
+    cache = EmbeddingCache(workspace.cache / "embeddings", limit_gb=limit_gb)
+    cached = Cached(build_generalist(generalist, weights=weights), cache)
+    progress = Progress(0, 0)
+    with bar() as shown:
+        for progress in embed_ahead(cached, views_of(workspace.pool, pictures)):
+            shown.update("embedding", progress.done, len(pictures))
+    console.print(
+        f"{progress.done} embeddings by {cached.info.name} in {cache.folder}, {progress.encoded} of them new",
+        soft_wrap=True,
+        markup=False,
+    )
+
+
+def _chosen(workspace: Workspace) -> list[Unit]:
+    """The units of all rounds. Raises `DataError` when there is none."""
+    found = [unit for turn in workspace.rounds() for unit in workspace.selected(turn.number)]
+    if not found:
+        raise DataError(
+            f"{workspace.folder}: nothing was chosen yet: give --units all, or frugalseg select {workspace.folder}"
+        )
+    return found
+
+
+def _all(workspace: Workspace) -> list[Unit]:
+    return [Unit(case.id) for case in workspace.pool.cases]
+
+
+UNITS: dict[str, Callable[[Workspace], list[Unit]]] = {"chosen": _chosen, "all": _all}
+"""Whose pictures are embedded."""
