@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from frugalseg.data.unit import Unit
     from frugalseg.errors import FrugalsegError
     from frugalseg.evaluation import evaluate
+    from frugalseg.generalists import generalist
+    from frugalseg.generalists.masks import Masks
+    from frugalseg.generalists.predictor import Predictor
+    from frugalseg.generalists.prompts import Prompts
     from frugalseg.specialist.model import Model, Prediction
     from frugalseg.specialist.plan import Plan, make_plan
     from frugalseg.strategies import select
@@ -39,6 +43,10 @@ _ROOMS = {
     "data.unit": ["Unit"],
     "errors": ["FrugalsegError"],
     "evaluation": ["evaluate"],
+    "generalists": ["generalist"],
+    "generalists.masks": ["Masks"],
+    "generalists.predictor": ["Predictor"],
+    "generalists.prompts": ["Prompts"],
     "specialist.model": ["Model", "Prediction"],
     "specialist.plan": ["Plan", "make_plan"],
     "strategies": ["select"],
@@ -55,18 +63,22 @@ __all__ = [
     "Geometry",
     "Image",
     "InstanceLabel",
+    "Masks",
     "Model",
     "Oracle",
     "Plan",
     "Pool",
     "PoolView",
     "Prediction",
+    "Predictor",
+    "Prompts",
     "SemanticLabel",
     "TrainSettings",
     "Unit",
     "Workspace",
     "annotate",
     "evaluate",
+    "generalist",
     "make_plan",
     "open_pool",
     "phantom_pool",

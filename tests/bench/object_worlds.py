@@ -12,10 +12,10 @@ from frugalseg.data.image import Image
 from frugalseg.data.label import InstanceLabel, SemanticLabel
 from frugalseg.data.pool import Pool, Truth
 from frugalseg.files import fingerprint_array
-from frugalseg.generalist.frame import fit_frame
-from frugalseg.generalist.generalist import Embedding, GeneralistInfo, View, check_prompts
-from frugalseg.generalist.masks import Masks
-from frugalseg.generalist.prompts import OBJECT, Prompts
+from frugalseg.generalists.frame import fit_frame
+from frugalseg.generalists.generalist import Embedding, GeneralistInfo, View, check_prompts
+from frugalseg.generalists.masks import Masks
+from frugalseg.generalists.prompts import OBJECT, Prompts
 
 Label = InstanceLabel | SemanticLabel
 

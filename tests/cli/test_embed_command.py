@@ -7,8 +7,8 @@ from running import frugalseg
 
 from frugalseg.data.phantoms import phantom_pool
 from frugalseg.data.write import write_image
-from frugalseg.generalist.frame import fit_frame
-from frugalseg.generalist.generalist import Embedding, GeneralistInfo
+from frugalseg.generalists.frame import fit_frame
+from frugalseg.generalists.generalist import Embedding, GeneralistInfo
 from frugalseg.workspace import Workspace
 
 
@@ -35,7 +35,7 @@ def fake(monkeypatch):
         generalist.asked.append((name, weights))
         return generalist
 
-    monkeypatch.setattr("frugalseg.generalist.registry.build_generalist", build)
+    monkeypatch.setattr("frugalseg.generalists.registry.build_generalist", build)
     return generalist
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from running import frugalseg
 
-from frugalseg.generalist import store, weights
-from frugalseg.generalist.weights import WEIGHTS, kept_weights, placed_weights
+from frugalseg.generalists import store, weights
+from frugalseg.generalists.weights import WEIGHTS, kept_weights, placed_weights
 
 
 @pytest.fixture(autouse=True)

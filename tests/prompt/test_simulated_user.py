@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from frugalseg.errors import DataError, SettingsError
-from frugalseg.generalist.prompts import BACKGROUND, OBJECT
+from frugalseg.generalists.prompts import BACKGROUND, OBJECT
 from frugalseg.metrics.overlap import iou
 from frugalseg.prompt.simulate import (
     UserSettings,

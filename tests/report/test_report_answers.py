@@ -7,7 +7,7 @@ from PIL import Image as Picture
 from frugalseg.data.geometry import Geometry
 from frugalseg.data.image import Image
 from frugalseg.data.label import InstanceLabel
-from frugalseg.generalist.prompts import Prompts
+from frugalseg.generalists.prompts import Prompts
 from frugalseg.report.answers import Answer, answer_panel, answers_png
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from frugalseg.bench.targets import Picture, Target
 from frugalseg.data.geometry import Geometry
 from frugalseg.data.image import Image
-from frugalseg.generalist.generalist import Embedding, Generalist, GeneralistInfo, View
-from frugalseg.generalist.masks import Masks
-from frugalseg.generalist.predictor import Predictor, Zoom
-from frugalseg.generalist.prompts import Prompts
+from frugalseg.generalists.generalist import Embedding, Generalist, GeneralistInfo, View
+from frugalseg.generalists.masks import Masks
+from frugalseg.generalists.predictor import Predictor, Zoom
+from frugalseg.generalists.prompts import Prompts
 from frugalseg.metrics.overlap import iou
 from frugalseg.prompt.simulate import UserSettings, click_session, jittered_box
 from frugalseg.report.answers import Answer

@@ -14,7 +14,7 @@ from frugalseg.bench.asking import Asked, Asking, Timed, User
 from frugalseg.bench.bench import Bench, Job, Measurement, Preset, Stage
 from frugalseg.bench.replies import Report, quality
 from frugalseg.bench.targets import Sample, pictures_of, sample_targets
-from frugalseg.generalist.generalist import Generalist
+from frugalseg.generalists.generalist import Generalist
 from frugalseg.report.answers import answer_panel
 from frugalseg.report.records import Panel
 from frugalseg.seeds import stream
@@ -59,7 +59,7 @@ def build(arm: str, settings: GeneralistSettings) -> Generalist:
         from frugalseg.bench.grabcut import GrabCut
 
         return GrabCut()
-    from frugalseg.generalist.registry import CLICKS, LITE, build_generalist
+    from frugalseg.generalists.registry import CLICKS, LITE, build_generalist
 
     return build_generalist(
         name,

@@ -17,11 +17,11 @@ from scipy import ndimage, sparse
 from torch import Tensor
 
 from frugalseg.errors import DataError
-from frugalseg.generalist.frame import fit_frame
-from frugalseg.generalist.generalist import Embedding, GeneralistInfo, View, check_prompts
-from frugalseg.generalist.masks import Masks
-from frugalseg.generalist.pixels import to_rgb
-from frugalseg.generalist.prompts import BACKGROUND, OBJECT, Prompts
+from frugalseg.generalists.frame import fit_frame
+from frugalseg.generalists.generalist import Embedding, GeneralistInfo, View, check_prompts
+from frugalseg.generalists.masks import Masks
+from frugalseg.generalists.pixels import to_rgb
+from frugalseg.generalists.prompts import BACKGROUND, OBJECT, Prompts
 
 SIDE = 256
 """Pixels of the picture that is kept."""

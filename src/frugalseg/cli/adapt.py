@@ -45,7 +45,7 @@ def train_clicks(
     from frugalseg.adapt.clicks.sources import Labelled
     from frugalseg.adapt.clicks.training import AdaptClicksSettings, ClickTraining
     from frugalseg.data.spec import open_data, parse_data_spec
-    from frugalseg.generalist.registry import build_lite_medsam
+    from frugalseg.generalists.registry import build_lite_medsam
     from frugalseg.learn.hardware import Hardware
     from frugalseg.settings import override, parse, parse_assignments
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from frugalseg.cli.show import bar, console
 from frugalseg.data.unit import Unit
 from frugalseg.errors import DataError, lookup
-from frugalseg.generalist.ahead import Progress, embed_ahead, pictures_of, views_of
-from frugalseg.generalist.cache import Cached, EmbeddingCache
+from frugalseg.generalists.ahead import Progress, embed_ahead, pictures_of, views_of
+from frugalseg.generalists.cache import Cached, EmbeddingCache
 from frugalseg.workspace import Workspace
 
 
@@ -15,7 +15,7 @@ def embed(
     folder: Path, generalist: str, weights: Path | None, *, units: str, axis: int | None, limit_gb: float
 ) -> None:
     """Embeds the pictures of the chosen units, or all; `axis` cuts what has none of its own."""
-    from frugalseg.generalist.registry import build_generalist
+    from frugalseg.generalists.registry import build_generalist
 
     workspace = Workspace.open(folder)
     pictures = pictures_of(workspace.pool, lookup(UNITS, units, "--units")(workspace), axis=axis)

@@ -28,8 +28,8 @@ COLUMNS = (
 @models.command("list", epilog="Example: `frugalseg models list`")
 def list_models() -> None:
     """Every published weights file: size, licence, the prompts it was trained on, and whether it is here."""
-    from frugalseg.generalist.store import state_on_machine
-    from frugalseg.generalist.weights import BUILT_ON, WEIGHTS, home
+    from frugalseg.generalists.store import state_on_machine
+    from frugalseg.generalists.weights import BUILT_ON, WEIGHTS, home
 
     rows = [
         [name, f"{e.megabytes} MB", e.licence, " ".join(sorted(e.prompts)), state_on_machine(name)]
@@ -50,7 +50,7 @@ def get_models(
     ] = None,
 ) -> None:
     """Fetches weights, verifies them and keeps them; a stopped download goes on where it was."""
-    from frugalseg.generalist.weights import BUILT_ON
+    from frugalseg.generalists.weights import BUILT_ON
 
     if weights is not None and len(names) > 1:
         raise SettingsError(f"--weights is one file, but {len(names)} names were given")
@@ -59,7 +59,7 @@ def get_models(
 
 
 def _get(name: str, weights: Path | None) -> None:
-    from frugalseg.generalist.store import check_weights, get_weights
+    from frugalseg.generalists.store import check_weights, get_weights
 
     with Progress(*COLUMNS, console=console, transient=True) as progress:
         task = progress.add_task(name, total=None)
@@ -82,8 +82,8 @@ def check_models(
     weights: Annotated[Path | None, typer.Option(help="A file to check instead of the kept one.")] = None,
 ) -> None:
     """Reads weights and compares their digests with the published ones; exit code 1 when one must not be used."""
-    from frugalseg.generalist.store import check_weights
-    from frugalseg.generalist.weights import BUILT_ON, WEIGHTS, find_weights
+    from frugalseg.generalists.store import check_weights
+    from frugalseg.generalists.weights import BUILT_ON, WEIGHTS, find_weights
 
     if weights is not None and len(names or []) != 1:
         raise SettingsError("--weights needs the one name of the weights that the file should be")

@@ -9,9 +9,9 @@ from frugalseg.cli.verbs import model_at, skips
 from frugalseg.data.formats import image_files, read_image
 from frugalseg.data.write import write_label
 from frugalseg.errors import DataError, FrugalsegError, SettingsError, lookup
-from frugalseg.generalist.instances import as_instances
-from frugalseg.generalist.predictor import Predictor, Zoom
-from frugalseg.generalist.prompts import Prompts, read_prompts
+from frugalseg.generalists.instances import as_instances
+from frugalseg.generalists.predictor import Predictor, Zoom
+from frugalseg.generalists.prompts import Prompts, read_prompts
 
 _ZOOMS: dict[str, Zoom] = {"auto": "auto", "off": "off"}
 
@@ -70,7 +70,7 @@ def predict(paths: Sequence[Path], target: Target) -> None:
 
 def generalist_at(name: str, weights: Path | None, *, zoom: str) -> Predictor:
     """The generalist of that name, ready to be asked."""
-    from frugalseg.generalist.registry import build_generalist
+    from frugalseg.generalists.registry import build_generalist
 
     chosen: Zoom = lookup(_ZOOMS, zoom, "--zoom")
     return Predictor(build_generalist(name, weights=weights), zoom=chosen)

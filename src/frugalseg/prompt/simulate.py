@@ -14,7 +14,7 @@ from pydantic import Field
 from scipy import ndimage
 
 from frugalseg.errors import DataError
-from frugalseg.generalist.prompts import BACKGROUND, OBJECT, Prompts
+from frugalseg.generalists.prompts import BACKGROUND, OBJECT, Prompts
 from frugalseg.metrics.overlap import iou
 from frugalseg.prompt.scribbles import ScribbleSettings, scribble
 from frugalseg.settings import Settings

@@ -10,7 +10,7 @@ import numpy as np
 from frugalseg.data.image import Image
 from frugalseg.data.label import InstanceLabel
 from frugalseg.files import write_bytes
-from frugalseg.generalist.prompts import BACKGROUND, OBJECT, Prompts
+from frugalseg.generalists.prompts import BACKGROUND, OBJECT, Prompts
 from frugalseg.report.anatomy import planes_of
 from frugalseg.report.figures import plain_style, to_png
 from frugalseg.report.outlines import draw_label, draw_mask

@@ -13,11 +13,11 @@ from frugalseg.adapt.clicks.training import AdaptClicksSettings, ClickTraining, 
 from frugalseg.data.batch import Batch
 from frugalseg.data.phantoms import phantom_pool
 from frugalseg.errors import SettingsError
-from frugalseg.generalist.clicks import new_click_decoder, with_adapter
-from frugalseg.generalist.generalist import GeneralistInfo
-from frugalseg.generalist.sam import SamGeneralist
-from frugalseg.generalist.sam_decoder import SamDecoder
-from frugalseg.generalist.tiny_sam import LITE_MEDSAM
+from frugalseg.generalists.clicks import new_click_decoder, with_adapter
+from frugalseg.generalists.generalist import GeneralistInfo
+from frugalseg.generalists.sam import SamGeneralist
+from frugalseg.generalists.sam_decoder import SamDecoder
+from frugalseg.generalists.tiny_sam import LITE_MEDSAM
 from frugalseg.learn.engine import FitSettings
 
 SIDE = 32

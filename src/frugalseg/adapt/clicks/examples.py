@@ -12,7 +12,7 @@ from torch import Tensor
 from frugalseg.adapt.clicks.sources import MOST, SMALLEST, Example, Source
 from frugalseg.errors import SettingsError
 from frugalseg.files import fingerprint_json, write_json
-from frugalseg.generalist.sam import SamGeneralist
+from frugalseg.generalists.sam import SamGeneralist
 from frugalseg.seeds import stream
 
 CHUNK = 64

@@ -5,7 +5,7 @@ prompt; the best of three candidates learns from an ambiguous click) and RITM (S
 session are played without learning, so that late corrections are learnt too).
 
 We differ: (a) only the decoder learns, the encoder's tokens are read from disk; (b) users are noisy on purpose;
-(c) boxes alone are left to the published decoder, see `frugalseg.generalist.clicks`.
+(c) boxes alone are left to the published decoder, see `frugalseg.generalists.clicks`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from frugalseg.adapt.clicks.examples import Examples
 from frugalseg.adapt.clicks.session import Opening, Session
 from frugalseg.data.batch import Batch
 from frugalseg.data.label import UNKNOWN
-from frugalseg.generalist.click_decoder import ClickDecoder
+from frugalseg.generalists.click_decoder import ClickDecoder
 from frugalseg.seeds import stream
 from frugalseg.settings import Settings
 

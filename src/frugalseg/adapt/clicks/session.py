@@ -9,7 +9,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from frugalseg.data.phantoms.noise import smooth_field
-from frugalseg.generalist.prompts import OBJECT, PADDING
+from frugalseg.generalists.prompts import OBJECT, PADDING
 from frugalseg.prompt.simulate import first_click, jittered_box, next_click, points_of_scribble
 from frugalseg.seeds import stream
 

@@ -10,8 +10,8 @@ from frugalseg.adapt.clicks.pictures import make_picture
 from frugalseg.data.objects import object_ids
 from frugalseg.data.pool import Pool
 from frugalseg.files import fingerprint_json
-from frugalseg.generalist.frame import Window, fit_frame
-from frugalseg.generalist.generalist import View
+from frugalseg.generalists.frame import Window, fit_frame
+from frugalseg.generalists.generalist import View
 
 MOST = 12
 """Objects of an example that are kept."""

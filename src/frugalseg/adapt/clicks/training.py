@@ -12,9 +12,9 @@ from frugalseg.adapt.clicks.examples import Examples, encode_examples, open_exam
 from frugalseg.adapt.clicks.method import Clicks, ClickSettings
 from frugalseg.adapt.clicks.sources import Procedural, Source
 from frugalseg.data.batch import Batch
-from frugalseg.generalist.click_decoder import ClickDecoder
-from frugalseg.generalist.clicks import new_click_decoder, save_adapter
-from frugalseg.generalist.sam import SamGeneralist
+from frugalseg.generalists.click_decoder import ClickDecoder
+from frugalseg.generalists.clicks import new_click_decoder, save_adapter
+from frugalseg.generalists.sam import SamGeneralist
 from frugalseg.learn.engine import FitSettings, Hardware, Step, fit
 from frugalseg.seeds import derive, stream
 from frugalseg.settings import Settings

@@ -1,1 +1,0 @@
-"""Frozen promptable models behind one contract; prompts as data; weights; the embedding cache."""

@@ -1,0 +1,85 @@
+"""The contract of a frozen promptable model: `embed` is dear and done once, `decode` is cheap."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+
+from frugalseg.errors import DataError
+from frugalseg.generalists.frame import Frame, Window
+from frugalseg.generalists.masks import Masks
+from frugalseg.generalists.prompts import PromptKind, Prompts
+
+
+@dataclass(frozen=True)
+class GeneralistInfo:
+    """What is known of a generalist: its name, its weights' licence and fingerprint, the prompts it was trained on.
+
+    `settings` is everything else that changes an embedding (the input size), as a phrase for keys of the cache.
+    """
+
+    name: str
+    licence: str
+    fingerprint: str
+    prompts: frozenset[PromptKind]
+    settings: str = ""
+
+
+@dataclass(frozen=True)
+class View:
+    """A picture to embed: pixels of any real dtype, the part to look at (all by default) and the pixels' spacing.
+
+    `array` is (H, W) or (H, W, 3); `spacing` are the mm of a pixel along rows and columns; `least_side` is the
+    smallest input that does, for a generalist that has several.
+    """
+
+    array: np.ndarray
+    window: Window | None = None
+    spacing: tuple[float, float] = (1.0, 1.0)
+    least_side: int = 0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of the picture."""
+        return int(self.array.shape[0]), int(self.array.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """What the encoder has made of a view: feature maps (K, h, w) each, from coarse to fine, and where they lie.
+
+    `owner` is the fingerprint of the weights that made it; another generalist refuses it.
+    """
+
+    features: tuple[Tensor, ...]
+    frame: Frame
+    owner: str
+
+
+class Generalist(Protocol):
+    """A frozen promptable model."""
+
+    @property
+    def info(self) -> GeneralistInfo:
+        """What is known of it."""
+
+    def embed(self, views: Sequence[View]) -> list[Embedding]:
+        """The embedding of each view; views of one input size go through the encoder as a batch."""
+
+    def decode(self, embedding: Embedding, prompts: Prompts, *, features: bool = False) -> Masks:
+        """The candidates for each prompt; `features` asks for the prompt-conditioned image tokens too."""
+
+
+def check_prompts(info: GeneralistInfo, embedding: Embedding, prompts: Prompts) -> None:
+    """Raises `DataError` when a generalist was not trained on such prompts or the embedding is another's."""
+    if embedding.owner != info.fingerprint:
+        raise DataError(f"this embedding was made by other weights than those of {info.name}; embed the image again")
+    foreign = prompts.kinds - info.prompts
+    if foreign:
+        known = " and ".join(sorted(info.prompts))
+        raise DataError(
+            f"{info.name} was trained on {known} only and answers {' and '.join(sorted(foreign))} with nonsense; "
+            "take lite-medsam-clicks or another generalist"
+        )

@@ -1,0 +1,173 @@
+"""Generalists of SAM's make: any image encoder in front of SAM's prompt encoder and mask decoder."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from frugalseg.generalists.frame import Frame, fit_frame, squash_frame
+from frugalseg.generalists.generalist import Embedding, GeneralistInfo, View, check_prompts
+from frugalseg.generalists.masks import Masks
+from frugalseg.generalists.pixels import to_rgb
+from frugalseg.generalists.prompts import PADDING, Prompts
+from frugalseg.generalists.sam_decoder import SamDecoder
+
+Side = Literal["auto"] | int
+
+
+@dataclass(frozen=True)
+class Intake:
+    """How a network wants its pictures: the sides of its input, the smallest first, and how pixels are scaled.
+
+    `scale` maps the cut pixels (3, h, w), 0 to 255 without padding, to what the encoder was trained on. A network that
+    was trained on squashed pictures fills its whole square; the others keep the aspect and pad.
+    """
+
+    sides: tuple[int, ...]
+    scale: Callable[[Tensor], Tensor]
+    squashes: bool = False
+
+    def frame(self, view: View) -> Frame:
+        """Where a view's pixels lie in the input of the side that fits them."""
+        r0, c0, r1, c1 = view.window or (0, 0, *view.size)
+        finest = min(view.spacing)
+        extent = ((r1 - r0) * view.spacing[0] / finest, (c1 - c0) * view.spacing[1] / finest)
+        side = fitting_side(extent, self.sides, view.least_side)
+        if self.squashes:
+            return squash_frame(view.size, side, window=view.window)
+        return fit_frame(view.size, side, window=view.window, spacing=view.spacing)
+
+    def pixels(self, view: View, frame: Frame) -> Tensor:
+        """The scaled pixels (3, S, S) of the window with zeros as padding, as the published models were trained."""
+        pixels = frame.cut(to_rgb(view.array))
+        rows, columns = frame.content
+        result = torch.zeros_like(pixels)
+        result[:, :rows, :columns] = self.scale(pixels[:, :rows, :columns])
+        return result
+
+
+def spread(pixels: Tensor) -> Tensor:
+    """MedSAM's scaling: the picture's own range to 0..1; a constant picture becomes 0."""
+    low, high = pixels.min(), pixels.max()
+    return (pixels - low) / (high - low).clamp(min=1e-8)
+
+
+def standard(pixels: Tensor) -> Tensor:
+    """SAM's scaling: ImageNet's mean and deviation of 0..255."""
+    mean = pixels.new_tensor([123.675, 116.28, 103.53])[:, None, None]
+    deviation = pixels.new_tensor([58.395, 57.12, 57.375])[:, None, None]
+    return (pixels - mean) / deviation
+
+
+def fitting_side(extent: tuple[float, float], sides: Sequence[int], least: int = 0) -> int:
+    """The smallest side, not below `least`, that shows a window of that many square pixels at 0.9 of their size."""
+    needed = max(0.9 * max(extent), least)
+    return next((side for side in sorted(sides) if side >= needed), max(sides))
+
+
+class SamGeneralist:
+    """An encoder (B, 3, S, S) -> (B, 256, g, g) and SAM's decoder, frozen.
+
+    A prompt of one point alone is ambiguous and gets three candidates (Segment Anything, section 3); all other prompts
+    get one. `input_size` is a side of the intake, or "auto": the one that fits the picture.
+    """
+
+    def __init__(
+        self,
+        info: GeneralistInfo,
+        encoder: nn.Module,
+        decoder: SamDecoder,
+        intake: Intake,
+        *,
+        input_size: Side = "auto",
+    ):
+        self.info = info
+        self.encoder = encoder.eval().requires_grad_(False)
+        self.decoder = decoder.eval().requires_grad_(False)
+        self.intake = intake if input_size == "auto" else replace(intake, sides=(input_size,))
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """The sides of its input, the smallest first."""
+        return self.intake.sides
+
+    @torch.inference_mode()
+    def embed(self, views: Sequence[View]) -> list[Embedding]:
+        """The embedding of each view, to the same bits whatever else is embedded.
+
+        Pictures go through the encoder one after the other: on a CPU a batch is no faster, at 64 px neither, and gives
+        other last bits, so that a cache that is half filled would change results.
+        """
+        return [self._embedded(view, self.frame(view)) for view in views]
+
+    def _embedded(self, view: View, frame: Frame) -> Embedding:
+        tokens = self.encoder(self.pixels(view, frame)[None])[0]
+        return Embedding((tokens.contiguous().clone(),), frame, self.info.fingerprint)
+
+    def frame(self, view: View) -> Frame:
+        """Where a view's pixels lie in the input."""
+        return self.intake.frame(view)
+
+    def pixels(self, view: View, frame: Frame) -> Tensor:
+        """What the encoder is shown (3, S, S): scaled pixels of the window, zeros as padding."""
+        return self.intake.pixels(view, frame)
+
+    @torch.inference_mode()
+    def decode(self, embedding: Embedding, prompts: Prompts, *, features: bool = False) -> Masks:
+        """The candidates for each prompt; raises `DataError` for prompts it was not trained on."""
+        check_prompts(self.info, embedding, prompts)
+        tokens = embedding.features[0][None]
+        return answered(partial(self.decoder, tokens), embedding, prompts, features=features)
+
+
+Decode = Callable[[Tensor, Tensor, Tensor | None, Tensor | None], tuple[Tensor, Tensor, Tensor]]
+"""Points (P, N, 2) as (x, y) in parts of the input's side, labels (P, N), boxes (P, 4), masks (P, 1, 4g, 4g) ->
+logits (P, 4, 4g, 4g), scores (P, 4) and image tokens (P, 256, g, g): what `SamDecoder` does on one image."""
+
+
+def answered(decode: Decode, embedding: Embedding, prompts: Prompts, *, features: bool) -> Masks:
+    """A decoder's answer to prompts in array coordinates: candidates 1 to 3 if any is ambiguous, else candidate 0."""
+    frame, tokens = embedding.frame, embedding.features[0]
+    if not len(prompts):
+        return no_masks(tokens, features=features)
+    chosen = slice(1, 4) if is_ambiguous(prompts) else slice(0, 1)
+    groups = prompts.alike()
+    parts = [decode(*network_prompts(part, frame, tokens)) for _, part in groups]
+    order = torch.from_numpy(np.argsort(np.concatenate([members for members, _ in groups])))
+    logits, scores, image_tokens = (torch.cat(same)[order] for same in zip(*parts, strict=True))
+    frames = (frame,) * len(prompts)
+    return Masks(logits[:, chosen], scores[:, chosen], frames, image_tokens if features else None)
+
+
+def no_masks(tokens: Tensor, *, features: bool) -> Masks:
+    """The answer to no prompt at all, for an embedding of image tokens (C, g, g)."""
+    fine = 4 * tokens.shape[-1]
+    return Masks(tokens.new_zeros(0, 1, fine, fine), tokens.new_zeros(0, 1), (), tokens[None][:0] if features else None)
+
+
+def is_ambiguous(prompts: Prompts) -> bool:
+    """True when some prompt is one single point."""
+    return prompts.kinds == {"points"} and bool(((prompts.labels != PADDING).sum(1) == 1).any())
+
+
+def network_prompts(
+    prompts: Prompts, frame: Frame, tokens: Tensor
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Points (P, N, 2), labels, boxes (P, 4) as (x, y) in parts of the input's side, masks (P, 1, 4g, 4g)."""
+
+    def parts(coordinates: np.ndarray) -> Tensor:
+        pairs = coordinates.reshape(len(prompts), -1, 2)[..., ::-1]
+        return torch.as_tensor((pairs + 0.5) / frame.side, dtype=torch.float32, device=tokens.device)
+
+    boxes, masks = None, None
+    if prompts.boxes is not None:
+        boxes = parts(frame.boxes_in(prompts.boxes)).reshape(-1, 4)
+    if prompts.masks is not None:
+        seen = frame.into(torch.as_tensor(prompts.masks, dtype=torch.float32, device=tokens.device), fill=0.0)
+        masks = nn.functional.interpolate(seen[:, None], size=2 * [4 * tokens.shape[-1]], mode="bilinear")
+    labels = torch.as_tensor(prompts.labels, dtype=torch.long, device=tokens.device)
+    return parts(frame.points_in(prompts.points)), labels, boxes, masks
