@@ -33,16 +33,16 @@ class AdaptClicksSettings(Settings):
     """How a click adapter is trained. The defaults fit two CPU cores for an hour or two."""
 
     sides: Mapping[int, SideSettings] = {
-        64: SideSettings(procedural=12000, labelled=1000, batch=16, odds=0.7),
-        128: SideSettings(procedural=4000, labelled=400, batch=4, odds=0.3),
+        64: SideSettings(procedural=4800, labelled=1000, batch=16, odds=0.6),
+        128: SideSettings(procedural=1600, labelled=240, batch=6, odds=0.4),
     }
     labelled_share: float = Field(0.3, ge=0, le=1)  # of the objects, from the labelled sets together, if there are some
     sessions: ClickSettings = ClickSettings()
     fit: FitSettings = FitSettings(
-        steps=4000,
-        lr=2e-4,
+        steps=1800,
+        lr=3e-4,
         schedule="cosine",
-        warmup=200,
+        warmup=60,
         clip_norm=1,
         checkpoint_every=100,
         log_every=10,
