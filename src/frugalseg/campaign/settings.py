@@ -62,13 +62,15 @@ class CampaignSettings(Settings):
     oracle: OracleSettings = OracleSettings()
     plan: dict[str, Any] = Field(default_factory=dict)  # changes to the plan made from the data
     train: TrainSettings = TrainSettings()
-    seeds: tuple[NonNegativeInt, ...] = Field((0, 1, 2), min_length=1)
+    seeds: tuple[NonNegativeInt, ...] = (0, 1, 2)
     arms: dict[str, dict[str, Any]] = Field(default_factory=_one_arm, min_length=1)
     compare: tuple[tuple[str, str], ...] = ()  # pairs of arms whose difference is tested over the seeds
 
     @field_validator("seeds")
     @classmethod
-    def _once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+    def _each_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if not seeds:
+            raise ValueError("a campaign needs one seed at least")
         if len(set(seeds)) < len(seeds):
             raise ValueError("each seed counts once; leave out what is repeated")
         return seeds

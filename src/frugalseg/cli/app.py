@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from frugalseg.cli.adapt import adapt
 from frugalseg.cli.models import models
@@ -256,6 +257,6 @@ def doctor() -> None:
     checks = examine()
     for check in checks:
         mark = "[green]ok[/]" if check.ok else "[red]!![/]"
-        console.print(f"{mark} {check.name}: {check.found}", soft_wrap=True)
+        console.print(f"{mark} {check.name}: {escape(check.found)}", soft_wrap=True)
     if not all(check.ok for check in checks):
         raise typer.Exit(1)
