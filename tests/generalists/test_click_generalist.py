@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from frugalseg.errors import DataError
 from frugalseg.generalists.click_decoder import Details
-from frugalseg.generalists.clicks import ClickGeneralist, new_click_decoder, save_adapter, with_adapter
+from frugalseg.generalists.clicks import ADAPTER, ClickGeneralist, new_click_decoder, save_adapter, with_adapter
 from frugalseg.generalists.generalist import GeneralistInfo, View
 from frugalseg.generalists.prompts import Prompts
 from frugalseg.generalists.sam import SamGeneralist, network_prompts
@@ -104,3 +104,8 @@ def test_what_is_no_adapter_is_refused(tmp_path, base):
     save_file(state, tmp_path / "b.safetensors")
     with pytest.raises(DataError, match="not a click adapter of this version"):
         with_adapter(base, tmp_path / "b.safetensors")
+
+
+def test_the_shipped_adapter_fits_this_version_and_is_small(base):
+    assert ADAPTER.stat().st_size < 10e6
+    assert with_adapter(base).info.name == "lite-medsam-clicks"
