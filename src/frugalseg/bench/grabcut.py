@@ -3,8 +3,9 @@
 Two mixtures of five Gaussians model the colours of object and background, a graph cut finds the cheapest border, and
 both are repeated. A box makes everything beside it background, as in the paper. Clicks alone are not in the paper:
 the first colours of the object are then those of discs around the clicks on it, everything else is background at
-first, and the clicks themselves never change sides. We differ: mixtures are fitted by EM, and the picture, or the part
-around a box, is reduced to 96 pixels, since the cut is general-purpose.
+first, and the clicks themselves never change sides. We differ: mixtures are fitted by EM; the picture, or the part
+around a box, is reduced to 96 pixels, since the cut is general-purpose; the border weighs less; a cut that loses the
+object is not taken; and where there are clicks on the object, pieces without one are left out.
 """
 
 from collections.abc import Sequence
@@ -17,14 +18,11 @@ from scipy import ndimage, sparse
 from torch import Tensor
 
 from frugalseg.errors import DataError
-from frugalseg.generalists.frame import fit_frame
+from frugalseg.generalists.classic import working_frame
 from frugalseg.generalists.generalist import Embedding, GeneralistInfo, View, check_prompts
 from frugalseg.generalists.masks import Masks
 from frugalseg.generalists.pixels import to_rgb
 from frugalseg.generalists.prompts import BACKGROUND, OBJECT, Prompts
-
-SIDE = 256
-"""Pixels of the picture that is kept."""
 
 LARGEST = 96
 """Pixels of the picture that is cut."""
@@ -32,14 +30,16 @@ LARGEST = 96
 COMPONENTS = 5
 """Gaussians of each mixture (section 3.1)."""
 
-SMOOTHNESS = 50.0
-"""Weight of the border (gamma, section 2.2)."""
+SMOOTHNESS = 5.0
+"""Weight of the border (gamma, section 2.2). The paper's 50, for photographs, erases small objects at this size."""
 
 ROUNDS = 5
 """Most repetitions; it ends before when nothing changes."""
 
+_LEAST = 0.05  # part of the first guess; a cut that leaves less, or the clicks alone, has lost the object
 _ROOM = 0.5  # of the box's longer side, around the box
-_DISC = 0.04  # radius of the discs around clicks, in parts of the picture that is cut
+_CLICK = 2.0  # radius in pixels of what a click makes certain
+_DISC = 0.1  # radius of the discs around clicks, in parts of the picture that is cut
 _UNIT = 100  # capacities of the graph are integers of this fraction of a nat
 _ALWAYS = 10**6  # capacity, in those, of what is known
 _STEEPNESS = 16.0  # of the logits at the border
@@ -52,11 +52,11 @@ class GrabCut:
     @property
     def info(self) -> GeneralistInfo:
         """What is known of it."""
-        return GeneralistInfo("grabcut", "Apache-2.0", "grabcut-1", frozenset({"points", "boxes"}), f"side {SIDE}")
+        return GeneralistInfo("grabcut", "Apache-2.0", "grabcut-2", frozenset({"points", "boxes"}), "side 64-256")
 
     def embed(self, views: Sequence[View]) -> list[Embedding]:
-        """The pictures themselves, at a side of 256 pixels, from 0 to 1."""
-        frames = [fit_frame(view.size, SIDE, window=view.window, spacing=view.spacing) for view in views]
+        """The pictures themselves, at a side of 64 to 256 pixels, from 0 to 1."""
+        frames = [working_frame(view) for view in views]
         pictures = [frame.cut(to_rgb(view.array)) / 255 for view, frame in zip(views, frames, strict=True)]
         owner = self.info.fingerprint
         return [Embedding((p,), frame, owner) for p, frame in zip(pictures, frames, strict=True)]
@@ -71,14 +71,14 @@ class GrabCut:
         if features:
             raise DataError("grabcut has no image tokens to give as features; take another generalist")
         found = [_answer(embedding, prompts, k) for k in range(len(prompts))]
-        frames = (embedding.frame,) * len(found)
-        if not found:
-            return Masks(torch.zeros(0, 1, SIDE, SIDE), torch.zeros(0, 1), frames)
-        return Masks(torch.stack([m for m, _ in found])[:, None], torch.tensor([[s] for _, s in found]), frames)
+        side = embedding.frame.side
+        logits = torch.cat([torch.zeros(0, side, side), *(m[None] for m, _ in found)])
+        scores = torch.tensor([s for _, s in found], dtype=torch.float32)
+        return Masks(logits[:, None], scores[:, None], (embedding.frame,) * len(found))
 
 
 def _answer(embedding: Embedding, prompts: Prompts, k: int) -> tuple[Tensor, float]:
-    """The logits (SIDE, SIDE) of one prompt, and its score."""
+    """The logits (side, side) of one prompt, and its score."""
     frame = embedding.frame
     points, labels = frame.points_in(prompts.points[k]), prompts.labels[k]
     box = None if prompts.boxes is None else frame.boxes_in(prompts.boxes[k])
@@ -98,8 +98,11 @@ def _answer(embedding: Embedding, prompts: Prompts, k: int) -> tuple[Tensor, flo
         beside=clicks[labels == BACKGROUND],
     )
     mask, score = _grabcut(small.transpose(1, 2, 0), start)
+    if start.inside.any():
+        pieces, _ = ndimage.label(mask, structure=np.ones((3, 3)))
+        mask &= np.isin(pieces, np.unique(pieces[start.inside]))
     smooth = torch.from_numpy(_STEEPNESS * (ndimage.gaussian_filter(mask.astype(np.float32), 0.7) - 0.5))
-    logits = torch.full((SIDE, SIDE), _OUTSIDE)
+    logits = torch.full((frame.side, frame.side), _OUTSIDE)
     logits[first[0] : last[0], first[1] : last[1]] = F.interpolate(
         smooth[None, None], size=tuple(part.shape[1:]), mode="bilinear", align_corners=False
     )[0, 0]
@@ -135,7 +138,7 @@ def _start(size: tuple[int, int], *, box: np.ndarray | None, inside: np.ndarray,
             near |= (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
         return near
 
-    fixed, never = around(inside, 1.0), around(beside, 1.0)
+    fixed, never = around(inside, _CLICK), around(beside, _CLICK)
     if box is None:
         guess = around(inside, max(2.0, _DISC * max(size)))
     else:
@@ -156,7 +159,8 @@ def _grabcut(picture: np.ndarray, start: _Start) -> tuple[np.ndarray, float]:
             break
         surer = (_likelihood(colours, mask.ravel()) - _likelihood(colours, ~mask.ravel())).reshape(mask.shape)
         found = _cut(surer, border, start)
-        if (found == mask).all():
+        is_lost = found.sum() <= max(start.inside.sum(), _LEAST * start.guess.sum())
+        if is_lost or (found == mask).all():
             break
         mask = found
     return mask, float(np.mean(1 / (1 + np.exp(-np.clip(surer[mask], -30, 30))))) if mask.any() else 0.0

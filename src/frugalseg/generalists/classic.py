@@ -32,6 +32,9 @@ CANDIDATES = 3
 CERTAIN = 4.0
 """The guess's logit deep inside and far outside."""
 
+ROUGH = 3.0
+"""The most that a rough mask's logits count, so that colours can contradict it."""
+
 ROUNDS = 2
 """How often colours are learnt and the walker is sent."""
 
@@ -53,7 +56,7 @@ class Classic:
 
     def __init__(self) -> None:
         self._info = GeneralistInfo(
-            "classic", "Apache-2.0", "classic-1", frozenset({"points", "boxes", "masks"}), settings="side 64-256"
+            "classic", "Apache-2.0", "classic-2", frozenset({"points", "boxes", "masks"}), settings="side 64-256"
         )
 
     @property
@@ -88,17 +91,22 @@ class Classic:
         return Masks(logits, scores, (embedding.frame,) * len(prompts))
 
     def _embedded(self, view: View) -> Embedding:
-        window = view.window or (0, 0, *view.size)
-        longest = max(window[2] - window[0], window[3] - window[1], view.least_side)
-        side = next((side for side in SIDES if side >= longest), SIDES[-1])
-        frame = fit_frame(view.size, side, window=view.window, spacing=view.spacing)
-        rows, columns = frame.content
+        frame = working_frame(view)
+        (rows, columns), side = frame.content, frame.side
         picture = frame.cut(to_rgb(view.array))[:, :rows, :columns].numpy() / 255
         is_grey = bool((picture[0] == picture[1]).all() and (picture[0] == picture[2]).all())
         scene = scene_of(picture[:1] if is_grey else picture)
         padding = (0, side - columns, 0, side - rows)
         maps = (torch.from_numpy(scene.colours), torch.from_numpy(scene.codes[None].astype(np.float32)))
         return Embedding(tuple(F.pad(m, padding) for m in maps), frame, self.info.fingerprint)
+
+
+def working_frame(view: View) -> Frame:
+    """The frame of a view at the smallest of the working sides that it fits into, or the largest."""
+    window = view.window or (0, 0, *view.size)
+    longest = max(window[2] - window[0], window[3] - window[1], view.least_side)
+    side = next((side for side in SIDES if side >= longest), SIDES[-1])
+    return fit_frame(view.size, side, window=view.window, spacing=view.spacing)
 
 
 class _Question:
@@ -124,7 +132,7 @@ class _Question:
         elif rough is None:
             raise DataError("a prompt of background points alone names no object; add a click on it, a box or a mask")
         else:
-            guesses = [guesses[0] + shift for shift in (-CERTAIN / 2, 0.0, CERTAIN / 2)]
+            guesses = [guesses[0] + shift for shift in (-ROUGH / 2, 0.0, ROUGH / 2)]
         found = [self._refined(guess, inside, beside) for guess in guesses]
         return sorted(found, key=lambda mask: int((mask > 0.5).sum()))
 
@@ -139,7 +147,7 @@ class _Question:
         rows, columns = self.frame.content
         maps = torch.from_numpy(np.ascontiguousarray(logits, np.float32))[None]
         seen = self.frame.into(maps, fill=-CERTAIN)[0, :rows, :columns].numpy()
-        return np.asarray(np.clip(seen, -CERTAIN, CERTAIN))
+        return np.asarray(np.clip(seen, -ROUGH, ROUGH))
 
     def _in_box(self, box: np.ndarray, rough: np.ndarray | None, inside: np.ndarray, beside: np.ndarray) -> np.ndarray:
         rows, columns = (np.arange(n) for n in self.frame.content)
