@@ -5,7 +5,7 @@ from object_worlds import GreyGeneralist, discs, pool_of
 from frugalseg.bench.asking import Asking, Reply, Timed
 from frugalseg.bench.replies import Report, quality
 from frugalseg.bench.targets import Sample, pictures_of, sample_targets
-from frugalseg.data.label import InstanceLabel
+from frugalseg.data.label import InstanceLabel, SemanticLabel
 
 SAMPLE = Sample(axis=0, per_class=50, per_case=50, min_pixels=1, rater=None)
 IDS = discs((10, 10, 6), (12, 32, 8), (30, 14, 7))
@@ -31,6 +31,22 @@ def test_each_click_is_put_where_something_is_missing_until_nothing_is():
     assert len(overlaps) == 4
     assert overlaps[-1] == 1.0
     assert one.box.iou < overlaps[-1]
+
+
+def test_strokes_that_people_drew_are_asked_about_the_objects_they_touch():
+    drawn = np.full(IDS.shape, 255, np.uint8)
+    drawn[10, 8:13] = 1
+    drawn[38] = 0
+    pool = pool_of({"c": InstanceLabel(IDS)})
+    pool.labels.put("c", "anna", SemanticLabel(drawn, pool.classes))
+    (picture,) = pictures_of(pool, sample_targets(pool, SAMPLE, seed=0), SAMPLE)
+    asking = Asking((0, 4), ("centre",), 1, feedback=True, seed=0)
+    asked = list(asking.ask(generalist := GreyGeneralist(), picture, zoom="off"))
+    assert [set(one.strokes) for one in asked] == [{"anna"}, set(), set()]
+    assert asked[0].strokes["anna"].iou == 1.0
+    (said,) = [p for p in generalist.prompts if p.labels.shape[1] > 1]
+    assert said.labels.tolist() == [[1] * 5 + [0] * 5]
+    assert Report({1: "object"}, 1).metrics(asked)["iou_strokes"] == 1.0
 
 
 def test_users_stop_after_the_clicks_they_are_allowed():

@@ -81,7 +81,7 @@ def test_weights_of_one_arm_do_not_concern_the_others():
 
 def test_arms_are_named_once():
     arms = bench.arms_of(GeneralistSettings(weights={"lite-medsam": "other.pth"}))
-    assert len(set(arms)) == len(arms) == 6
+    assert len(set(arms)) == len(arms) == 7
 
 
 def test_every_preset_is_made_of_settings():

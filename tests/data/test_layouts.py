@@ -279,7 +279,7 @@ def test_an_unknown_layout_or_folder_is_an_error(tmp_path):
         open_pool(tmp_path, "nnunett")
     with pytest.raises(DataError, match="no such folder"):
         open_pool(tmp_path / "absent")
-    assert sorted(LAYOUTS) == ["acdc-h5", "coco", "folder", "la-h5", "nnunet"]
+    assert sorted(LAYOUTS) == ["acdc-h5", "coco", "folder", "la-h5", "medscribble", "nnunet"]
 
 
 @needs_real
@@ -308,3 +308,48 @@ def test_real_sets_open_and_their_files_mean_what_they_say(name, options, cases,
 def test_labels_are_drawn_or_truth_and_nothing_else(tmp_path):
     with pytest.raises(SettingsError, match=r"unknown labels_are 'tru' \(did you mean 'truth'\?\)"):
         open_pool(tmp_path, labels_are="tru")
+
+
+def medscribble_file(path, **changes):
+    label = np.zeros((6, 8), np.float32)
+    label[1:4, 1:4] = 0.9
+    scribbles = np.zeros((2, 2, 6, 8), np.float32)
+    scribbles[0, 0, 2, 1:4] = 0.8
+    scribbles[0, 1, 5] = 1
+    scribbles[1, :, 2, 2] = 1
+    np.savez(path, **{"image": label, "label": label, "scribbles": scribbles, **changes})
+
+
+def test_medscribble_has_the_strokes_of_several_people(tmp_path):
+    medscribble_file(tmp_path / "a.npz")
+    pool = open_pool(tmp_path, "medscribble", labels_are="truth")
+    assert pool.truth.read("a").array.sum() == 9
+    assert pool.labels.raters("a") == ("person1", "person2")
+    first, second = (pool.label("a", f"person{k}").array for k in (1, 2))
+    assert (first == 1).sum() == 3
+    assert (first == 0).sum() == 8
+    assert (second == UNKNOWN).all()
+
+
+@pytest.mark.parametrize("strokes", [np.zeros((2, 6, 8)), np.zeros((2, 3, 6, 8))])
+def test_medscribble_strokes_of_another_shape_are_refused(tmp_path, strokes):
+    medscribble_file(tmp_path / "a.npz", scribbles=strokes)
+    pool = open_pool(tmp_path, "medscribble")
+    with pytest.raises(DataError, match=r"a\.npz: 'scribbles' has shape"):
+        pool.label("a", "person1")
+
+
+def test_an_empty_folder_is_no_medscribble(tmp_path):
+    with pytest.raises(DataError, match="no npz file"):
+        open_pool(tmp_path, "medscribble")
+
+
+@needs_real
+@pytest.mark.real
+def test_people_of_medscribble_drew_on_what_they_meant():
+    pool = open_pool(Path(REAL) / "medscribble", labels_are="truth", layout="medscribble")
+    assert len(pool) == 18
+    case = next(c.id for c in pool.cases if c.id.startswith("BTCV"))
+    drawn, truth = pool.label(case, "person2").array, pool.truth.read(case).array
+    assert truth[drawn == 1].mean() > 0.95
+    assert truth[drawn == 0].mean() < 0.05

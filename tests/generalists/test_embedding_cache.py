@@ -94,6 +94,7 @@ def test_a_cached_generalist_answers_as_the_generalist_does(store):
         replace(picture(), window=(0, 0, 5, 5)),
         replace(picture(), spacing=(1.0, 2.0)),
         replace(picture(), least_side=128),
+        replace(picture(), most_side=128),
     ],
 )
 def test_everything_that_changes_an_embedding_is_in_its_key(store, other):

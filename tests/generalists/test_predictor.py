@@ -1,6 +1,7 @@
 """The predictor: one picture at a time, with a window around what is small."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,11 +21,15 @@ INFO = GeneralistInfo("bright", "none", "bright", frozenset({"points", "boxes", 
 
 
 class Bright:
-    """Answers every prompt with the bright pixels of the view, on an input of 64 or 128 pixels; counts its work."""
+    """Answers every prompt with the bright pixels of the view, on an input of 64 or 128 pixels; counts its work.
+
+    It is surest of views that are `best` pixels wide.
+    """
 
     info = INFO
 
-    def __init__(self) -> None:
+    def __init__(self, best: int = 10_000) -> None:
+        self.best = best
         self.seen: list[View] = []
 
     def embed(self, views: Sequence[View]) -> list[Embedding]:
@@ -35,7 +40,9 @@ class Bright:
 
     def decode(self, embedding: Embedding, prompts: Prompts, *, features: bool = False) -> Masks:
         logits = (embedding.features[0] * 20 - 10).expand(len(prompts), -1, -1, -1)
-        return Masks(logits, torch.ones(len(prompts), 1), (embedding.frame,) * len(prompts))
+        window = embedding.frame.window
+        score = -abs(max(window[2] - window[0], window[3] - window[1]) - self.best)
+        return Masks(logits, torch.full((len(prompts), 1), float(score)), (embedding.frame,) * len(prompts))
 
 
 def spot(size=(300, 400), place=(200, 250), radius=6) -> np.ndarray:
@@ -56,10 +63,43 @@ def test_a_small_object_is_seen_more_sharply_through_a_window(prompt):
     assert iou(masks[0], image > 0) > iou(masks[1], image > 0)
 
 
-def test_a_large_object_costs_one_embedding():
+def test_a_picture_that_is_shown_pixel_by_pixel_costs_one_embedding():
     generalist = Bright()
-    Predictor(generalist).set_image(spot(radius=140, place=(150, 200))).predict([(150, 200)])
+    Predictor(generalist).set_image(spot((60, 60), place=(30, 30), radius=20)).predict([(30, 30)])
     assert [view.window for view in generalist.seen] == [None]
+
+
+def sides_seen(generalist: Bright) -> list[tuple[int, int, int | None]]:
+    """The width of each view and the limits of its input."""
+    whole = [(view.window or (0, 0, *view.size), view) for view in generalist.seen]
+    return [(max(w[2] - w[0], w[3] - w[1]), view.least_side, view.most_side) for w, view in whole]
+
+
+def test_clicks_are_looked_at_from_ever_nearer_until_each_pixel_is_shown():
+    generalist = Bright()
+    Predictor(generalist).set_image(spot()).predict([(200, 250)])
+    assert sides_seen(generalist)[:3] == [(400, 0, 128), (200, 128, 128), (100, 128, 128)]
+    assert len(generalist.seen) == 4
+
+
+@pytest.mark.parametrize(("best", "width"), [(400, 400), (200, 24), (100, 24)])
+def test_the_surest_look_tells_what_is_meant(best, width):
+    image = np.maximum(spot(), spot(place=(70, 70), radius=60))  # from afar the large spot, near by the clicked one
+    generalist = Bright(best)
+    Predictor(generalist).set_image(image).predict([(200, 250)])
+    assert sides_seen(generalist)[-1][0] == width
+
+
+def test_no_look_leaves_a_click_out():
+    generalist = Bright()
+    Predictor(generalist).set_image(spot()).predict([(10, 10), (290, 390)])
+    assert [view.window for view in generalist.seen[:-1]] == [None]
+
+
+def test_an_object_that_is_neither_small_nor_large_is_seen_as_sharply_as_the_picture_allows():
+    generalist = Bright()
+    Predictor(generalist).set_image(spot(radius=80)).predict(box=(120, 170, 280, 330))
+    assert sides_seen(generalist) == [(400, 0, None)]
 
 
 def test_asking_again_embeds_nothing_again():
@@ -67,12 +107,12 @@ def test_asking_again_embeds_nothing_again():
     predictor = Predictor(generalist).set_image(spot())
     first = predictor.predict([(200, 250)])
     n = len(generalist.seen)
-    predictor.predict([(200, 250), (203, 250)], [1, 1])
-    assert len(generalist.seen) == n == 2
+    predictor.predict([(200, 250)], mask=first.mask(0))
+    assert len(generalist.seen) == n == 4
     assert first.logits.shape == (1, 1, 128, 128)
     predictor.set_image(spot())
     predictor.predict([(200, 250)])
-    assert len(generalist.seen) == 4
+    assert len(generalist.seen) == 8
 
 
 def test_answers_come_in_the_order_of_the_prompts():
@@ -87,7 +127,7 @@ def test_nothing_found_leaves_the_whole_picture():
     generalist = Bright()
     answer = Predictor(generalist).set_image(np.zeros((300, 300), np.float32)).predict([(5, 5)])
     assert not answer.mask(0).any()
-    assert len(generalist.seen) == 1
+    assert generalist.seen[-1].window is None
 
 
 def test_wrong_use_is_said():
@@ -127,7 +167,8 @@ def test_a_window_is_square_in_millimetres():
 
 def test_a_view_that_gains_little_stays_whole():
     view = View(np.zeros((100, 100)))
-    assert closer(view, np.array([20, 20, 70, 70])) is view
+    assert closer(view, np.array([20, 20, 63, 63])) is view
+    assert closer(view, np.array([20, 20, 70, 70])) == replace(view, most_side=128)
     assert closer(view, np.array([20, 20, 30, 30])).window is not None
 
 

@@ -1,6 +1,3 @@
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,7 +14,6 @@ from frugalseg.prompt.simulate import (
     jittered_box,
     next_click,
     points_of_scribble,
-    spread_points,
 )
 from frugalseg.seeds import stream
 from frugalseg.settings import parse
@@ -172,20 +168,6 @@ def test_a_tiny_object_gives_as_many_points_as_asked(mask):
     assert all(mask[int(row), int(column)] for row, column in points)
 
 
-def test_spread_points_begin_at_the_ends_of_a_line():
-    line = np.zeros(SIZE, bool)
-    line[7, 4:45] = True
-    assert sorted(spread_points(line, 3)) == [(7, 4), (7, 24), (7, 44)]
-
-
-def test_each_spread_point_is_the_farthest_from_those_before():
-    stroke = blob(4)
-    pixels, points = np.argwhere(stroke), np.array(spread_points(stroke, 6))
-    for n in range(1, 6):
-        away = np.linalg.norm(pixels[:, None] - points[None, :n], axis=-1).min(1)
-        assert np.linalg.norm(points[:n] - points[n], axis=1).min() == away.max()
-
-
 def session(answer, truth, clicks, **user):
     return click_session(answer, truth, clicks=clicks, rng=stream(0), user=UserSettings(**user))
 
@@ -226,7 +208,6 @@ def test_a_noisy_session_repeats_with_its_seed():
         lambda mask: first_click(mask, stream(0), noise=0),
         lambda mask: jittered_box(mask, stream(0)),
         lambda mask: points_of_scribble(mask, 3, stream(0)),
-        lambda mask: spread_points(mask, 3),
     ],
 )
 def test_an_empty_mask_is_refused(act):
@@ -237,15 +218,3 @@ def test_an_empty_mask_is_refused(act):
 def test_settings_name_the_nearest_key():
     with pytest.raises(SettingsError, match="did you mean 'noise'"):
         parse(UserSettings, {"nois": 1}, where="here")
-
-
-@pytest.mark.real
-def test_points_spread_over_strokes_that_people_drew():
-    folder = os.environ.get("FRUGALSEG_DATA")
-    if not folder:
-        pytest.skip("FRUGALSEG_DATA names no folder of real data")
-    for path in sorted(Path(folder, "medscribble").glob("**/*.npz"))[:6]:
-        stroke = np.load(path)["scribbles"][0, 0] > 0.5
-        points = np.array(spread_points(stroke, 5)).astype(int)
-        assert stroke[tuple(points.T)].all()
-        assert len(np.unique(points, axis=0)) == 5

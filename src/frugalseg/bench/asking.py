@@ -46,12 +46,14 @@ class Reply:
 class Asked:
     """All that was said about one object: the reply to its box, the replies to each user's 1st, 2nd, ... click.
 
-    There is no reply to what the generalist was not trained on. `image`, `meant`, `answers` are cut around the object.
+    `strokes` are the replies to what people have drawn, each without any click. There is no reply to what the
+    generalist was not trained on. `image`, `meant`, `answers` are cut around the object.
     """
 
     target: Target
     box: Reply | None
     clicks: Mapping[User, tuple[Reply, ...]]
+    strokes: Mapping[str, Reply]
     image: Image
     meant: np.ndarray
     answers: tuple[Answer, ...]
@@ -109,13 +111,13 @@ class Asking:
         spacing = picture.image.geometry.spacing
         predictor.set_image(picture.image.array, spacing=(spacing[0], spacing[1]))
         for target, mask in picture.masks:
-            question = _Question(predictor, mask, picture.known)
+            question = _Question(predictor, mask, picture.known, picture.scribbles(target, mask))
             yield self._ask(question, target, picture.image)
 
     def _ask(self, question: "_Question", target: Target, image: Image) -> Asked:
         kinds = question.predictor.generalist.info.prompts
         cut = _around(question.mask)
-        box, clicks, answers = None, {}, []
+        box, clicks, strokes, answers = None, {}, {}, []
         if "boxes" in kinds:
             rng = stream(self.seed, "box", str(target), target.number)
             prompts = Prompts.at(box=jittered_box(question.mask, rng, pixels=self.jitter))
@@ -126,10 +128,14 @@ class Asking:
                 rng = stream(self.seed, "user", user, str(target), target.number)
                 clicks[user], answer = self._session(question, rng, user, cut=cut)
                 answers.append(answer)
+            for person, scribble in question.scribbles.items():
+                put = question.put(Prompts.at(scribble=scribble))
+                strokes[person] = put.reply
         geometry = Geometry.plain(question.mask[cut].shape, image.geometry.spacing)
         pixels = Image(image.array[cut], geometry)
         replies = {user: tuple(answer.reply for answer in session) for user, session in clicks.items()}
-        return Asked(target, None if box is None else box.reply, replies, pixels, question.mask[cut], tuple(answers))
+        said = None if box is None else box.reply
+        return Asked(target, said, replies, strokes, pixels, question.mask[cut], tuple(answers))
 
     def _session(
         self, question: "_Question", rng: np.random.Generator, user: User, *, cut: tuple[slice, slice]
@@ -167,11 +173,12 @@ class _Put:
 
 @dataclass(frozen=True, eq=False)
 class _Question:
-    """An object (H, W) in the picture before a predictor; only what is known counts."""
+    """An object (H, W) in the picture before a predictor, and people's scribbles on it; only what is known counts."""
 
     predictor: Predictor
     mask: np.ndarray
     known: np.ndarray
+    scribbles: Mapping[str, np.ndarray]
 
     def put(self, prompts: Prompts) -> _Put:
         """Has one prompt answered."""

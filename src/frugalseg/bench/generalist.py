@@ -1,7 +1,8 @@
 """How good promptable models are on the objects of labelled data, by a box and by clicks.
 
 For each object a box that is a few pixels too large, then sessions of simulated users: the first click lies in the
-object, each next one in the largest error. All arms meet the same objects, boxes and first clicks of a seed.
+object, each next one in the largest error. Where people have drawn strokes on the data, an answer to these too. All
+arms meet the same objects, boxes and first clicks of a seed.
 """
 
 from collections.abc import Generator, Sequence
@@ -23,7 +24,7 @@ from frugalseg.settings import Settings
 ZOOM = "+zoom"
 """End of the names of arms that look at an object through a window around it."""
 
-WITHOUT_WEIGHTS = ("classic", "grabcut")
+WITHOUT_WEIGHTS = ("classic", "classic" + ZOOM, "grabcut")
 """Get no feedback: `classic` loses 0.05 IoU by it after three clicks on dsb2018, and 0.01 on hippocampus."""
 
 
@@ -112,6 +113,7 @@ def _differences() -> tuple[tuple[str, str, str], ...]:
         (boxes + ZOOM, boxes, "iou_box"),
         (clicks + ZOOM, clicks, "iou_3"),
         (clicks + ZOOM, "classic", "iou_3"),
+        (clicks + ZOOM, "classic" + ZOOM, "iou_3"),
         (clicks + ZOOM, "grabcut", "iou_3"),
     )
 
@@ -137,6 +139,7 @@ GENERALIST = Bench(
         "iou_3",
         "iou_5",
         "iou_10",
+        "iou_strokes",
         "noc80",
         "noc90",
         "score_rank",

@@ -11,7 +11,7 @@ from frugalseg.metrics.interaction import clicks_to_reach, rank_agreement, summa
 LEVELS = {"noc80": 0.80, "noc90": 0.90}
 """Overlaps to be reached by clicks."""
 
-IN_DETAIL = ("iou_box", "iou_3", "iou_5")
+IN_DETAIL = ("iou_box", "iou_strokes", "iou_3", "iou_5")
 """Overlaps of which the median, the worst decile and each class are told too."""
 
 
@@ -45,6 +45,7 @@ class Report:
         """Each overlap that was measured: one value an object, or an object and user."""
         measured: dict[str, Callable[[Asked], list[float]]] = {
             "iou_box": lambda one: [] if one.box is None else [one.box.iou],
+            "iou_strokes": lambda one: [reply.iou for reply in one.strokes.values()],
             **{f"iou_{k}": _after(k) for k in REPORTED if k <= self.max_clicks},
         }
         values = {key: [value for one in asked for value in of(one)] for key, of in measured.items()}
@@ -63,7 +64,8 @@ class Report:
 
 def replies_of(one: Asked) -> list[Reply]:
     """Every reply about an object."""
-    return [*([] if one.box is None else [one.box]), *(reply for replies in one.clicks.values() for reply in replies)]
+    clicks = [reply for replies in one.clicks.values() for reply in replies]
+    return [*([] if one.box is None else [one.box]), *one.strokes.values(), *clicks]
 
 
 def quality(one: Asked) -> float:

@@ -1,16 +1,17 @@
 """Objects to be asked for: a seeded sample over the cases of a pool, each in a 2D image or in a slice of a volume."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 
 import numpy as np
+from scipy import ndimage
 
 from frugalseg.data.case import Case
 from frugalseg.data.geometry import Geometry
 from frugalseg.data.image import Image
-from frugalseg.data.label import InstanceLabel, SemanticLabel
+from frugalseg.data.label import UNKNOWN, InstanceLabel, SemanticLabel
 from frugalseg.data.objects import object_ids
 from frugalseg.data.pool import Pool
 from frugalseg.errors import DataError
@@ -46,11 +47,29 @@ class Target:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A 2D image with where somebody has looked (H, W), and the mask (H, W) of each target in it."""
+    """A 2D image with where somebody has looked (H, W), and the mask (H, W) of each target in it.
+
+    `strokes` (H, W) are classes as people have drawn them on it, each by name: what real users say.
+    """
 
     image: Image
     known: np.ndarray
     masks: tuple[tuple[Target, np.ndarray], ...]
+    strokes: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def scribbles(self, target: Target, mask: np.ndarray) -> dict[str, np.ndarray]:
+        """What each person's strokes say of a target (H, W): 1 on it, 0 beside it; without those who left it out.
+
+        A stroke of the class belongs to the target when it touches it.
+        """
+        found = {}
+        for name, drawn in self.strokes.items():
+            pieces, _ = ndimage.label(drawn == target.value, structure=np.ones((3, 3)))
+            is_on = np.isin(pieces, np.setdiff1d(pieces[mask], [0]))
+            if is_on.any():
+                beside = (drawn != UNKNOWN) & (drawn != target.value)
+                found[name] = np.where(is_on, 1, np.where(beside, 0, UNKNOWN)).astype(np.uint8)
+        return found
 
 
 def sample_targets(pool: Pool, sample: Sample, *, seed: int) -> tuple[Target, ...]:
@@ -103,11 +122,13 @@ def pictures_of(pool: Pool, targets: Sequence[Target], sample: Sample) -> Iterat
         image, label = pool[name].image(), pool.truth.read(name, sample.rater)
         if label.array.shape != image.geometry.shape:
             raise DataError(f"{name}: a label of shape {label.array.shape} on an image of {image.geometry.shape}")
+        drawn = {rater: pool.label(name, rater) for rater in pool.labels.raters(name)}
         for index, same in groupby(of_case, key=lambda target: target.index):
             part = _slice(label, index, sample.axis)
+            strokes = {r: _slice(d, index, sample.axis).array for r, d in drawn.items() if d is not None}
             ids, _ = object_ids(part)
             masks = tuple((target, ids == target.number) for target in same)
-            yield Picture(_image_slice(image, index, sample.axis), part.known, masks)
+            yield Picture(_image_slice(image, index, sample.axis), part.known, masks, strokes)
 
 
 def _slice(label: SemanticLabel | InstanceLabel, index: int, axis: int) -> SemanticLabel | InstanceLabel:

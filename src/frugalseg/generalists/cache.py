@@ -161,9 +161,9 @@ class Cached:
 
 
 def _place(view: View) -> list[Any]:
-    """Window, spacing and least side as plain numbers; the whole picture is a window too."""
+    """Window, spacing and limits of the side as plain numbers; the whole picture is a window too."""
     window = [int(x) for x in view.window or (0, 0, *view.size)]
-    return [window, [float(x) for x in view.spacing], int(view.least_side)]
+    return [window, [float(x) for x in view.spacing], int(view.least_side), view.most_side]
 
 
 def _stored(x: Tensor, *, is_halved: bool) -> Tensor:

@@ -105,7 +105,8 @@ def working_frame(view: View) -> Frame:
     """The frame of a view at the smallest of the working sides that it fits into, or the largest."""
     window = view.window or (0, 0, *view.size)
     longest = max(window[2] - window[0], window[3] - window[1], view.least_side)
-    side = next((side for side in SIDES if side >= longest), SIDES[-1])
+    sides = [side for side in SIDES if view.most_side is None or side <= view.most_side] or [SIDES[0]]
+    side = next((side for side in sides if side >= longest), sides[-1])
     return fit_frame(view.size, side, window=view.window, spacing=view.spacing)
 
 

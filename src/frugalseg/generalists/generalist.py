@@ -31,14 +31,15 @@ class GeneralistInfo:
 class View:
     """A picture to embed: pixels of any real dtype, the part to look at (all by default) and the pixels' spacing.
 
-    `array` is (H, W) or (H, W, 3); `spacing` are the mm of a pixel along rows and columns; `least_side` is the
-    smallest input that does, for a generalist that has several.
+    `array` is (H, W) or (H, W, 3); `spacing` are the mm of a pixel along rows and columns; `least_side` and
+    `most_side` are the smallest and the largest input that do, for a generalist that has several.
     """
 
     array: np.ndarray
     window: Window | None = None
     spacing: tuple[float, float] = (1.0, 1.0)
     least_side: int = 0
+    most_side: int | None = None
 
     @property
     def size(self) -> tuple[int, int]:

@@ -8,8 +8,8 @@ import numpy as np
 from frugalseg.errors import DataError
 from frugalseg.generalists.generalist import Embedding, Generalist, View
 from frugalseg.generalists.masks import Masks, join_masks
-from frugalseg.generalists.prompts import Prompts
-from frugalseg.generalists.zoom import closer, extents
+from frugalseg.generalists.prompts import OBJECT, Prompts
+from frugalseg.generalists.zoom import closer, extents, glance, nearer, shows_each_pixel
 
 Zoom = Literal["auto", "off"]
 
@@ -18,8 +18,8 @@ class Predictor:
     """A generalist with a picture before it.
 
     With zoom "auto" an object that is small in the picture is looked at through a window around it: around its box or
-    rough mask where there is one, else around what the clicks give in the whole picture. Embeddings are kept as long
-    as the picture stays.
+    rough mask where there is one, else around what the clicks give at the width where the generalist is surest.
+    Embeddings are kept as long as the picture stays.
     """
 
     def __init__(self, generalist: Generalist, *, zoom: Zoom = "auto"):
@@ -43,9 +43,13 @@ class Predictor:
         *,
         box: Sequence[float] | np.ndarray | None = None,
         mask: np.ndarray | None = None,
+        scribble: np.ndarray | None = None,
     ) -> Masks:
-        """The candidates for one object: points (row, col) with labels 1 or 0, a box (row, col, row, col), a mask."""
-        return self.segment(Prompts.at(points, labels, box=box, mask=mask))
+        """The candidates for one object: points (row, col) with labels 1 or 0, a box (row, col, row, col), a mask.
+
+        A scribble (H, W) is 1 on strokes on the object and 0 on those beside it.
+        """
+        return self.segment(Prompts.at(points, labels, box=box, mask=mask, scribble=scribble))
 
     def segment(self, prompts: Prompts) -> Masks:
         """The candidates for each prompt, in their order."""
@@ -56,19 +60,34 @@ class Predictor:
 
     def _closer(self, view: View, prompts: Prompts, k: int, box: np.ndarray | None) -> View:
         """The view through which a prompt is answered."""
-        if box is None:
-            first = self.generalist.decode(self._embedded([view])[0], prompts[[k]])
-            rows, columns = np.nonzero(first.mask(0, largest=True))
-            if not len(rows):
-                return view
-            box = np.array([rows.min(), columns.min(), rows.max(), columns.max()])
-        return closer(view, box)
+        found = self._sought(view, prompts[[k]]) if box is None else box
+        return view if found is None else closer(view, found)
+
+    def _sought(self, view: View, prompt: Prompts) -> np.ndarray | None:
+        """The box of what clicks mean, None when nothing is found.
+
+        They are answered in the whole picture and in ever smaller windows around them, down to one that is shown
+        pixel by pixel; the answer with the highest score tells how large the object is.
+        """
+        clicks = prompt.points[0][prompt.labels[0] == OBJECT]
+        box, highest = None, -np.inf
+        look: View | None = glance(view)
+        while look is not None:
+            embedding = self._embedded([look])[0]
+            answer = self.generalist.decode(embedding, prompt)
+            rows, columns = np.nonzero(answer.mask(0, largest=True))
+            score = float(answer.scores[0, answer.best[0]])
+            if len(rows) and score > highest:
+                box, highest = np.array([rows.min(), columns.min(), rows.max(), columns.max()]), score
+            is_last = not len(clicks) or shows_each_pixel(look, embedding.frame.side)
+            look = None if is_last else nearer(look, clicks)
+        return box
 
     def _through(self, views: Sequence[View], prompts: Prompts) -> Masks:
         """Each prompt answered through its own view; prompts that share one are decoded together."""
         groups: dict[Any, list[int]] = {}
         for k, view in enumerate(views):
-            groups.setdefault(view.window, []).append(k)
+            groups.setdefault(_place(view), []).append(k)
         embeddings = self._embedded([views[members[0]] for members in groups.values()])
         parts = [
             self.generalist.decode(embedding, prompts[members])
@@ -78,12 +97,17 @@ class Predictor:
         return join_masks(parts)[order]
 
     def _embedded(self, views: Sequence[View]) -> list[Embedding]:
-        missing = {view.window: view for view in views if view.window not in self._embeddings}
+        missing = {_place(view): view for view in views if _place(view) not in self._embeddings}
         made = self.generalist.embed(list(missing.values())) if missing else []
         self._embeddings.update(zip(missing, made, strict=True))
-        return [self._embeddings[view.window] for view in views]
+        return [self._embeddings[_place(view)] for view in views]
 
     def _picture(self) -> View:
         if self._view is None:
             raise DataError("there is no picture yet: call set_image(image) first")
         return self._view
+
+
+def _place(view: View) -> tuple[Any, ...]:
+    """What tells the views of one picture apart."""
+    return view.window, view.most_side

@@ -36,7 +36,7 @@ class Intake:
         r0, c0, r1, c1 = view.window or (0, 0, *view.size)
         finest = min(view.spacing)
         extent = ((r1 - r0) * view.spacing[0] / finest, (c1 - c0) * view.spacing[1] / finest)
-        side = fitting_side(extent, self.sides, view.least_side)
+        side = fitting_side(extent, self.sides, least=view.least_side, most=view.most_side)
         if self.squashes:
             return squash_frame(view.size, side, window=view.window)
         return fit_frame(view.size, side, window=view.window, spacing=view.spacing)
@@ -63,10 +63,14 @@ def standard(pixels: Tensor) -> Tensor:
     return (pixels - mean) / deviation
 
 
-def fitting_side(extent: tuple[float, float], sides: Sequence[int], least: int = 0) -> int:
-    """The smallest side, not below `least`, that shows a window of that many square pixels at 0.9 of their size."""
+def fitting_side(extent: tuple[float, float], sides: Sequence[int], *, least: int = 0, most: int | None = None) -> int:
+    """The smallest side, not below `least`, that shows a window of that many square pixels at 0.9 of their size.
+
+    The largest one where none does; sides above `most` are out of the question, unless all of them are.
+    """
+    allowed = [side for side in sorted(sides) if most is None or side <= most] or [min(sides)]
     needed = max(0.9 * max(extent), least)
-    return next((side for side in sorted(sides) if side >= needed), max(sides))
+    return next((side for side in allowed if side >= needed), allowed[-1])
 
 
 class SamGeneralist:

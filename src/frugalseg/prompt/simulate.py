@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from frugalseg.errors import DataError
 from frugalseg.generalists.prompts import BACKGROUND, OBJECT, Prompts
+from frugalseg.generalists.strokes import spread_points
 from frugalseg.metrics.overlap import iou
 from frugalseg.prompt.scribbles import ScribbleSettings, scribble
 from frugalseg.settings import Settings
@@ -122,20 +123,6 @@ def points_of_scribble(mask: np.ndarray, n: int, rng: np.random.Generator) -> li
     drawn = scribble(np.where(piece[box], 1, 0).astype(np.uint8), _STROKE, rng=rng)
     corner = [side.start for side in box]
     return [(row + corner[0], column + corner[1]) for row, column in spread_points(drawn == 1, n)]
-
-
-def spread_points(stroke: np.ndarray, n: int) -> list[Point]:
-    """Points of a stroke (H, W), drawn by whomever, each as far as possible from those before; an end comes first.
-
-    Exactly n; they repeat where the stroke has fewer pixels. Raises `DataError` when it has none.
-    """
-    pixels = np.argwhere(_filled(stroke, "stroke")).astype(float)
-    chosen = [int(np.linalg.norm(pixels - pixels.mean(0), axis=1).argmax())]
-    away = np.linalg.norm(pixels - pixels[chosen[0]], axis=1)
-    while len(chosen) < min(n, len(pixels)):
-        chosen.append(int(away.argmax()))
-        away = np.minimum(away, np.linalg.norm(pixels - pixels[chosen[-1]], axis=1))
-    return [(float(pixels[k, 0]), float(pixels[k, 1])) for k in np.resize(chosen, n)]
 
 
 def _filled(mask: np.ndarray, what: str) -> np.ndarray:

@@ -39,7 +39,7 @@ class AdaptClicksSettings(Settings):
     labelled_share: float = Field(0.3, ge=0, le=1)  # of the objects, from the labelled sets together, if there are some
     sessions: ClickSettings = ClickSettings()
     fit: FitSettings = FitSettings(
-        steps=1800,
+        steps=1500,
         lr=3e-4,
         schedule="cosine",
         warmup=60,

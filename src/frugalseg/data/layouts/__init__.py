@@ -10,6 +10,7 @@ from frugalseg.data.layouts.coco import CocoOptions, open_coco
 from frugalseg.data.layouts.folder import FolderOptions, open_folder
 from frugalseg.data.layouts.found import Found
 from frugalseg.data.layouts.h5 import AcdcOptions, LaOptions, open_acdc, open_la
+from frugalseg.data.layouts.medscribble import MedscribbleOptions, open_medscribble
 from frugalseg.data.layouts.nnunet import NnunetOptions, open_nnunet
 from frugalseg.data.pool import Pool, Truth
 from frugalseg.data.sources import LabelsOnFiles
@@ -31,6 +32,7 @@ LAYOUTS: Mapping[str, Layout] = {
     "la-h5": Layout(open_la, LaOptions),
     "acdc-h5": Layout(open_acdc, AcdcOptions),
     "coco": Layout(open_coco, CocoOptions),
+    "medscribble": Layout(open_medscribble, MedscribbleOptions),
 }
 
 
