@@ -16,7 +16,6 @@ from frugalseg.generalists.generalist import Embedding, GeneralistInfo, View, ch
 from frugalseg.generalists.masks import Masks
 from frugalseg.generalists.prompts import Prompts
 from frugalseg.generalists.sam import Intake, answered
-from frugalseg.generalists.sam_decoder import TOKENS_A_GROUP
 
 Answers = tuple[Tensor, Tensor, Tensor]
 """Logits (P, 4, 4g, 4g), scores (P, 4) and image tokens (P, K, g, g); candidate 0 is for clear prompts."""
@@ -57,27 +56,12 @@ class PyramidGeneralist:
     def decode(self, embedding: Embedding, prompts: Prompts, *, features: bool = False) -> Masks:
         """The candidates for each prompt; raises `DataError` for prompts it was not trained on."""
         check_prompts(self.info, embedding, prompts)
-        decode = partial(in_groups, self.decoder, embedding.features)
-        return answered(decode, embedding, prompts, features=features)
+        return answered(partial(self._decode, embedding.features), embedding, prompts, features=features)
 
-
-def in_groups(
-    decoder: PyramidDecoder,
-    maps: Sequence[Tensor],
-    points: Tensor,
-    labels: Tensor,
-    boxes: Tensor | None = None,
-    masks: Tensor | None = None,
-) -> Answers:
-    """The decoder's answers to the prompts, of which so many go through it at once as fit the processor's cache."""
-    size = max(1, TOKENS_A_GROUP // maps[0][0].numel())
-    parts = []
-    for k in range(0, len(points), size):
-        some = slice(k, k + size)
-        boxes_here, masks_here = (None if x is None else x[some] for x in (boxes, masks))
-        parts.append(decoder(maps, (points[some], labels[some], boxes_here, masks_here)))
-    logits, scores, tokens = (torch.cat(same) for same in zip(*parts, strict=True))
-    return logits, scores, tokens
+    def _decode(
+        self, maps: Sequence[Tensor], points: Tensor, labels: Tensor, boxes: Tensor | None, masks: Tensor | None
+    ) -> Answers:
+        return self.decoder(maps, (points, labels, boxes, masks))
 
 
 class PromptTokens(nn.Module):

@@ -14,13 +14,9 @@ from frugalseg.generalists.generalist import Embedding, GeneralistInfo, View, ch
 from frugalseg.generalists.masks import Masks
 from frugalseg.generalists.pixels import to_rgb
 from frugalseg.generalists.prompts import PADDING, Prompts
-from frugalseg.generalists.sam_decoder import SamDecoder
+from frugalseg.generalists.sam_decoder import TOKENS_A_GROUP, SamDecoder
 
 Side = Literal["auto"] | int
-
-PIXELS_AT_ONCE = 4 * 256 * 256
-"""Pixels of all answers that are decoded together: 4 prompts at 256 px, 64 at 64 px. More prompts at once are dearer
-each, because their maps leave the processor's caches."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +139,7 @@ def answered(decode: Decode, embedding: Embedding, prompts: Prompts, *, features
     if not len(prompts):
         return no_masks(tokens, features=features)
     chosen = slice(1, 4) if is_ambiguous(prompts) else slice(0, 1)
-    most = max(1, PIXELS_AT_ONCE // (4 * tokens.shape[-1]) ** 2)
+    most = max(1, TOKENS_A_GROUP // tokens[0].numel())
     groups = [(m[k : k + most], part[k : k + most]) for m, part in prompts.alike() for k in range(0, len(m), most)]
     parts = [decode(*network_prompts(part, frame, tokens)) for _, part in groups]
     order = torch.from_numpy(np.argsort(np.concatenate([members for members, _ in groups])))

@@ -18,7 +18,10 @@ from transformers.models.sam.configuration_sam import SamConfig, SamMaskDecoderC
 from transformers.models.sam.modeling_sam import SamAttention, SamMaskDecoder, SamPromptEncoder
 
 TOKENS_A_GROUP = 4096
-"""Image tokens that go through the decoder at once: one prompt on a 64x64 grid, 16 on a 16x16 one."""
+"""Image tokens that go through a decoder at once: one prompt on a 64x64 grid, 16 on a 16x16 one.
+
+More prompts at once are dearer each, because their maps leave the processor's caches.
+"""
 
 
 class SamDecoder(nn.Module):
