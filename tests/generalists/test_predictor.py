@@ -31,6 +31,7 @@ class Bright:
     def __init__(self, best: int = 10_000) -> None:
         self.best = best
         self.seen: list[View] = []
+        self.heard: list[Prompts] = []
 
     def embed(self, views: Sequence[View]) -> list[Embedding]:
         self.seen += views
@@ -39,6 +40,7 @@ class Bright:
         return [Embedding((p,), f, "bright") for p, f in zip(pixels, frames, strict=True)]
 
     def decode(self, embedding: Embedding, prompts: Prompts, *, features: bool = False) -> Masks:
+        self.heard.append(prompts)
         logits = (embedding.features[0] * 20 - 10).expand(len(prompts), -1, -1, -1)
         window = embedding.frame.window
         score = -abs(max(window[2] - window[0], window[3] - window[1]) - self.best)
@@ -88,6 +90,13 @@ def test_the_surest_look_tells_what_is_meant(best, width):
     generalist = Bright(best)
     Predictor(generalist).set_image(image).predict([(200, 250)])
     assert sides_seen(generalist)[-1][0] == width
+
+
+def test_a_window_hears_nothing_of_clicks_beside_it():
+    generalist = Bright()
+    predictor = Predictor(generalist).set_image(spot())
+    predictor.predict([(200, 250), (20, 20), (205, 262)], [1, 0, 0], box=(194, 244, 206, 256))
+    assert generalist.heard[-1].labels.tolist() == [[1, -1, 0]]
 
 
 def test_no_look_leaves_a_click_out():

@@ -74,7 +74,7 @@ class Predictor:
         look: View | None = glance(view)
         while look is not None:
             embedding = self._embedded([look])[0]
-            answer = self.generalist.decode(embedding, prompt)
+            answer = self.generalist.decode(embedding, prompt.within(embedding.frame.window))
             rows, columns = np.nonzero(answer.mask(0, largest=True))
             score = float(answer.scores[0, answer.best[0]])
             if len(rows) and score > highest:
@@ -90,7 +90,7 @@ class Predictor:
             groups.setdefault(_place(view), []).append(k)
         embeddings = self._embedded([views[members[0]] for members in groups.values()])
         parts = [
-            self.generalist.decode(embedding, prompts[members])
+            self.generalist.decode(embedding, prompts[members].within(embedding.frame.window))
             for embedding, members in zip(embeddings, groups.values(), strict=True)
         ]
         order = np.argsort([k for members in groups.values() for k in members])

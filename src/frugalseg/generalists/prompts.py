@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from frugalseg.errors import DataError
+from frugalseg.generalists.frame import Window
 from frugalseg.generalists.strokes import POINTS, points_along, points_on
 
 PromptKind = Literal["points", "boxes", "masks"]
@@ -130,6 +131,12 @@ class Prompts:
             part = replace(self[members], points=self.points[rows, order], labels=self.labels[rows, order])
             groups.append((members, part))
         return groups
+
+    def within(self, window: Window) -> "Prompts":
+        """The same without the background points that lie outside of a window: there nothing is the object anyway."""
+        first, past = np.array(window[:2]) - 0.5, np.array(window[2:]) - 0.5
+        is_outside = ((self.points < first) | (self.points >= past)).any(2) & (self.labels == BACKGROUND)
+        return replace(self, labels=np.where(is_outside, PADDING, self.labels))
 
     @property
     def kinds(self) -> set[PromptKind]:
