@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from frugalseg.generalists.generalist import View
+from frugalseg.generalists.generalist import Generalist, View
 from frugalseg.generalists.predictor import Predictor
 from frugalseg.generalists.prompts import Prompts
 from frugalseg.generalists.registry import build_generalist
@@ -30,25 +30,35 @@ def milliseconds(work: Callable[[], object], times: int) -> np.ndarray:
 
 
 def main(name: str = "lite-medsam-clicks", threads: str = "2") -> None:
+    """Times the generalist at its three input sizes."""
     torch.set_num_threads(int(threads))
-    rng = np.random.default_rng(0)
     generalist = build_generalist(name)
-    prompt = (lambda at: Prompts.in_boxes(np.concatenate([at, at + 30], 1))) if name == "lite-medsam" else clicks
+    prompt = boxes if name == "lite-medsam" else clicks
     print(f"{name}, {threads} threads, medians in ms")
     for side in (256, 128, 64):
-        view = View(ndimage.gaussian_filter(rng.normal(size=(side, side)), side / 20))
-        (embedding,) = generalist.embed([view])
-        places = rng.uniform(0, side - 31, (BATCH, 2))
-        alone, together = prompt(places[:1]), prompt(places)
-        embed = np.median(milliseconds(lambda: generalist.embed([view]), 7))
-        single = np.median(milliseconds(lambda: generalist.decode(embedding, alone), 15))
-        batch = np.median(milliseconds(lambda: generalist.decode(embedding, together), 3)) / BATCH
-        predictor = Predictor(generalist, zoom="off").set_image(view.array)
-        answer = milliseconds(lambda: predictor.segment(prompt(rng.uniform(0, side - 31, (1, 2)))).mask(0), 40)
-        print(
-            f"{side:4} px: embed {embed:.0f}, decode {single:.1f} alone, {batch:.1f} a prompt in batches of {BATCH}, "
-            f"prompt to mask {np.median(answer):.1f}, its p95 {np.percentile(answer, 95):.1f}"
-        )
+        print(times_at(side, generalist, prompt))
+
+
+def times_at(side: int, generalist: Generalist, prompt: Callable[[np.ndarray], Prompts]) -> str:
+    """One line of medians for a picture of ``side`` pixels."""
+    rng = np.random.default_rng(0)
+    view = View(ndimage.gaussian_filter(rng.normal(size=(side, side)), side / 20))
+    (embedding,) = generalist.embed([view])
+    places = rng.uniform(0, side - 31, (BATCH, 2))
+    embed = np.median(milliseconds(lambda: generalist.embed([view]), 7))
+    single = np.median(milliseconds(lambda: generalist.decode(embedding, prompt(places[:1])), 15))
+    batch = np.median(milliseconds(lambda: generalist.decode(embedding, prompt(places)), 3)) / BATCH
+    predictor = Predictor(generalist, zoom="off").set_image(view.array)
+    answer = milliseconds(lambda: predictor.segment(prompt(rng.uniform(0, side - 31, (1, 2)))).mask(0), 40)
+    return (
+        f"{side:4} px: embed {embed:.0f}, decode {single:.1f} alone, {batch:.1f} a prompt in batches of {BATCH}, "
+        f"prompt to mask {np.median(answer):.1f}, its p95 {np.percentile(answer, 95):.1f}"
+    )
+
+
+def boxes(at: np.ndarray) -> Prompts:
+    """One box of 31 pixels a prompt, its first corner ``at``."""
+    return Prompts.in_boxes(np.concatenate([at, at + 30], 1))
 
 
 def clicks(at: np.ndarray) -> Prompts:
