@@ -1,6 +1,3 @@
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -12,7 +9,7 @@ from frugalseg.generalists.frame import OUTSIDE, Frame, fit_frame, squash_frame
 from frugalseg.generalists.generalist import GeneralistInfo, View
 from frugalseg.generalists.masks import Masks, largest_piece
 from frugalseg.generalists.pixels import to_rgb
-from frugalseg.generalists.prompts import Prompts, read_prompts
+from frugalseg.generalists.prompts import Prompts
 from frugalseg.generalists.pyramid import PyramidGeneralist
 from frugalseg.generalists.sam import Intake, SamGeneralist, standard
 
@@ -308,38 +305,6 @@ def test_joined_prompts_can_be_taken_apart_again(numbers, data):
 def test_prompts_of_different_kinds_cannot_be_joined():
     with pytest.raises(DataError, match="cannot be joined"):
         Prompts.join([Prompts.at([[1, 2]]), Prompts.in_boxes([1, 2, 3, 4])])
-
-
-def test_prompts_are_read_from_a_file(tmp_path: Path):
-    file = tmp_path / "p.json"
-    file.write_text(json.dumps([{"points": [[20, 31], [4, 5]], "labels": [1, 0]}, {"points": [[1, 1]]}]))
-    prompts = read_prompts(file)
-    assert prompts.labels.tolist() == [[1, 0], [1, -1]]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{}",
-        "[]",
-        "[1]",
-        "[{}]",
-        '[{"spot": 1}]',
-        '[{"points": [[1, 2], [3]]}]',
-        '[{"points": "ab"}]',
-        '[{"points": [[1, NaN]]}]',
-        '[{"points": [[1, 2]], "labels": [2]}]',
-        '[{"points": [[1, 2]], "labels": "ab"}]',
-        '[{"points": [[1, 2]]}, {"box": [1, 2, 3, 4]}]',
-        '[{"box": [1, 2, 3]}]',
-        '[{"box": null}]',
-    ],
-)
-def test_a_broken_file_of_prompts_is_named(tmp_path: Path, text):
-    (tmp_path / "p.json").write_text(text)
-    with pytest.raises(DataError, match=r"p\.json: "):
-        read_prompts(tmp_path / "p.json")
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.int32, np.float32, np.float64, np.float16])

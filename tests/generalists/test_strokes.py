@@ -1,6 +1,4 @@
-"""Strokes become points."""
-
-import json
+"""Strokes become clicks."""
 
 import numpy as np
 import pytest
@@ -9,8 +7,17 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from frugalseg.errors import DataError
-from frugalseg.generalists.prompts import Prompts, read_prompts
-from frugalseg.generalists.strokes import POINTS, middle_line, points_along, spread_points
+from frugalseg.generalists.predictor import Predictor
+from frugalseg.generalists.strokes import (
+    MOST_CLICKS,
+    NO_STROKE,
+    drawn,
+    first_click,
+    middle_line,
+    next_click,
+    points_along,
+    spread_points,
+)
 
 SIZE = (40, 50)
 
@@ -65,43 +72,108 @@ def test_a_path_with_a_corner_is_followed():
 
 
 def scribbled():
-    drawn = np.full(SIZE, 255, np.uint8)
-    drawn[10:13, 5:30] = 1
-    drawn[30:32, 20:45] = 0
-    return drawn
+    scribble = np.full(SIZE, NO_STROKE, np.uint8)
+    scribble[10:13, 5:30] = 1
+    scribble[30:32, 20:45] = 0
+    return scribble
 
 
-def test_a_scribble_becomes_points_on_its_own_strokes():
-    prompts = Prompts.at(scribble=scribbled())
-    assert prompts.labels.tolist() == [[1] * POINTS + [0] * POINTS]
-    rows, columns = prompts.points[0].astype(int).T
-    assert (scribbled()[rows, columns] == prompts.labels[0]).all()
+def test_the_first_click_is_the_middle_of_the_longest_stroke_on_the_object():
+    scribble = scribbled()
+    scribble[20, 5:10] = 1
+    assert first_click(scribble) in {(11, 16), (11, 17), (11, 18)}
 
 
-def test_clicks_and_a_scribble_make_one_prompt():
-    prompts = Prompts.at([(1, 2)], [0], scribble=scribbled())
-    assert prompts.points.shape == (1, 1 + 2 * POINTS, 2)
-    assert prompts.labels[0, 0] == 0
+def test_the_next_click_is_where_the_answer_contradicts_most_of_a_stroke():
+    everything = np.ones(SIZE, bool)
+    point, label = next_click(scribbled(), everything)
+    assert label == 0
+    assert scribbled()[int(point[0]), int(point[1])] == 0
+    half = np.zeros(SIZE, bool)
+    half[:, :15] = True
+    (_, column), label = next_click(scribbled(), half)
+    assert label == 1
+    assert 15 <= column < 30
 
 
-@pytest.mark.parametrize("drawn", [np.zeros(SIZE, np.uint8), np.full((2, *SIZE), 1)])
-def test_a_scribble_that_names_no_object_is_refused(drawn):
+def test_an_answer_that_agrees_with_all_strokes_needs_no_click():
+    agreeing = np.zeros(SIZE, bool)
+    agreeing[8:16] = True
+    assert next_click(scribbled(), agreeing) is None
+
+
+@given(st.integers(0, 50))
+def test_a_next_click_lies_on_a_stroke_that_the_answer_contradicts(seed):
+    answer = blob(seed)
+    click = next_click(scribbled(), answer)
+    if click is not None:
+        row, column = map(int, click[0])
+        assert scribbled()[row, column] == click[1] != answer[row, column]
+
+
+class Threshold:
+    """Answers with all that is as bright as the clicks on the object, less a square around those beside it."""
+
+    def __init__(self):
+        self.asked = []
+
+    def segment(self, prompts):
+        self.asked.append(prompts)
+        mask = np.ones(SIZE, bool)
+        for r, c in prompts.points[0][prompts.labels[0] == 0].astype(int):
+            mask[max(r - 4, 0) : r + 5, max(c - 4, 0) : c + 5] = False
+        return Said(mask)
+
+
+class Said:
+    def __init__(self, mask):
+        self.array = mask
+
+    def mask(self, k):
+        return self.array
+
+    def at_image(self, k):
+        return np.where(self.array, 3.0, -3.0)
+
+
+@pytest.fixture
+def predictor(monkeypatch):
+    class Knows:
+        class info:  # noqa: N801
+            prompts = frozenset({"points", "masks"})
+
+    threshold, found = Threshold(), Predictor(Knows())
+    monkeypatch.setattr(found, "segment", threshold.segment)
+    return found, threshold
+
+
+def test_strokes_are_said_click_by_click_until_the_answer_agrees(predictor):
+    found, threshold = predictor
+    answer = found.predict(scribble=scribbled()).mask(0)
+    numbers = [p.labels.shape[1] for p in threshold.asked]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert 3 <= len(numbers) <= MOST_CLICKS
+    assert [p.masks is not None for p in threshold.asked] == [False] + [True] * (len(numbers) - 1)
+    assert len(numbers) == MOST_CLICKS or not answer[scribbled() == 0].any()
+
+
+def test_clicks_and_a_box_go_before_the_strokes(predictor):
+    found, threshold = predictor
+    found.predict([(1, 2)], [0], box=[0, 0, 39, 49], scribble=scribbled())
+    assert threshold.asked[0].labels.tolist() == [[0]]
+    assert all(p.boxes is not None and p.points[0, 0].tolist() == [1, 2] for p in threshold.asked)
+    assert len(threshold.asked) <= MOST_CLICKS
+
+
+@pytest.mark.parametrize("scribble", [np.zeros(SIZE, np.uint8), np.full((2, *SIZE), 1)])
+def test_a_scribble_that_names_no_object_is_refused(predictor, scribble):
     with pytest.raises(DataError, match="1 where a stroke lies on the object"):
-        Prompts.at(scribble=drawn)
+        predictor[0].predict(scribble=scribble)
 
 
-def test_strokes_are_read_from_a_file(tmp_path):
-    file = tmp_path / "p.json"
-    strokes = [{"path": [[0, 0], [0, 4]]}, {"path": [[9, 9]], "label": 0}]
-    file.write_text(json.dumps([{"strokes": strokes, "points": [[7, 7]]}]))
-    prompts = read_prompts(file)
-    assert prompts.labels.tolist() == [[1, *[1] * POINTS, *[0] * POINTS]]
-    assert prompts.points[0, :6].tolist() == [[7, 7], [0, 0], [0, 1], [0, 2], [0, 3], [0, 4]]
-    assert (prompts.points[0, 6:] == 9).all()
-
-
-@pytest.mark.parametrize("stroke", ["1", '{"label": 1}', '{"path": []}', '{"path": [[1, 2]], "label": 3}'])
-def test_a_broken_stroke_is_named(tmp_path, stroke):
-    (tmp_path / "p.json").write_text(f'[{{"strokes": [{stroke}]}}]')
-    with pytest.raises(DataError, match=r"p\.json: prompt 0: "):
-        read_prompts(tmp_path / "p.json")
+def test_paths_are_drawn_without_gaps_and_cut_at_the_border():
+    scribble = drawn([(np.array([[2.0, 2], [2, 20], [12, 30]]), 1), (np.array([[5.0, 60], [5, 40]]), 0)], SIZE)
+    assert (scribble[2, 2:21] == 1).all()
+    assert ndimage.label(scribble == 1, structure=np.ones((3, 3)))[1] == 1
+    assert (scribble[5, 40:] == 0).all()
+    assert (scribble == NO_STROKE).sum() > 1900

@@ -64,7 +64,10 @@ def test_the_same_answer_gives_the_same_bytes():
 def test_all_objects_of_an_image_are_drawn_with_their_prompts(tmp_path):
     ids = np.where(box_of(slice(3, 12), slice(3, 12)), 1, 2 * box_of(slice(20, 38), slice(20, 48))).astype(np.int32)
     answers_png(
-        tmp_path / "a.png", image(40, 50), InstanceLabel(ids), Prompts.in_boxes([[2, 2, 12, 12], [19, 19, 38, 48]])
+        tmp_path / "a.png",
+        image(40, 50),
+        InstanceLabel(ids),
+        [Prompts.in_boxes(box) for box in ([2, 2, 12, 12], [19, 19, 38, 48])],
     )
     png = (tmp_path / "a.png").read_bytes()
     assert share_of(png, ORANGE, 1) > 0  # the first object lies on the left of the right half

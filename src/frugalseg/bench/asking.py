@@ -129,8 +129,7 @@ class Asking:
                 clicks[user], answer = self._session(question, rng, user, cut=cut)
                 answers.append(answer)
             for person, scribble in question.scribbles.items():
-                put = question.put(Prompts.at(scribble=scribble))
-                strokes[person] = put.reply
+                strokes[person] = question.judged(question.predictor.trace(scribble)).reply
         geometry = Geometry.plain(question.mask[cut].shape, image.geometry.spacing)
         pixels = Image(image.array[cut], geometry)
         replies = {user: tuple(answer.reply for answer in session) for user, session in clicks.items()}
@@ -182,7 +181,10 @@ class _Question:
 
     def put(self, prompts: Prompts) -> _Put:
         """Has one prompt answered."""
-        masks = self.predictor.segment(prompts)
+        return self.judged(self.predictor.segment(prompts))
+
+    def judged(self, masks: Masks) -> _Put:
+        """What an answer is worth."""
         logits = masks.at_image(0)
         score = float(masks.scores[0, masks.best[0]])
         return _Put(logits > 0, logits, iou((logits > 0) & self.known, self.mask), score)

@@ -11,7 +11,7 @@ from frugalseg.data.write import write_label
 from frugalseg.errors import DataError, FrugalsegError, SettingsError, lookup
 from frugalseg.generalists.instances import as_instances
 from frugalseg.generalists.predictor import Predictor, Zoom
-from frugalseg.generalists.prompts import Prompts, read_prompts
+from frugalseg.generalists.prompt_file import Request, answer, read_requests
 
 _ZOOMS: dict[str, Zoom] = {"auto": "auto", "off": "off"}
 
@@ -81,11 +81,11 @@ def predict_prompts(images: Sequence[Path], prompts: Path, predictor: Predictor,
 
     Where two answers overlap, the later prompt's object lies on top.
     """
-    asked = read_prompts(prompts)
+    asked = read_requests(prompts)
     _for_each(images, lambda file: _answer(file, asked, predictor, target), target)
 
 
-def _answer(file: Path, prompts: Prompts, predictor: Predictor, target: Target) -> Path:
+def _answer(file: Path, requests: Sequence[Request], predictor: Predictor, target: Target) -> Path:
     image = read_image(file)
     geometry = image.geometry
     if geometry.ndim != 2:
@@ -93,13 +93,13 @@ def _answer(file: Path, prompts: Prompts, predictor: Predictor, target: Target) 
             f"{file}: prompts name pixels of 2D images, but this one has shape {geometry.shape}; cut a slice"
         )
     predictor.set_image(image.array, spacing=(geometry.spacing[0], geometry.spacing[1]))
-    label = as_instances(predictor.segment(prompts))
+    label = as_instances(answer(predictor, requests, (geometry.shape[0], geometry.shape[1])))
     path = target.mask(file, ndim=2)
     write_label(path, label, geometry)
     if target.overlay:
         from frugalseg.report.answers import answers_png
 
-        answers_png(target.picture(file), image, label, prompts)
+        answers_png(target.picture(file), image, label, [request.shown() for request in requests])
     return path
 
 

@@ -9,6 +9,7 @@ from frugalseg.errors import DataError
 from frugalseg.generalists.generalist import Embedding, Generalist, View
 from frugalseg.generalists.masks import Masks, join_masks
 from frugalseg.generalists.prompts import OBJECT, Prompts
+from frugalseg.generalists.strokes import MOST_CLICKS, first_click, next_click
 from frugalseg.generalists.zoom import closer, extents, glance, nearer, shows_each_pixel
 
 Zoom = Literal["auto", "off"]
@@ -47,9 +48,32 @@ class Predictor:
     ) -> Masks:
         """The candidates for one object: points (row, col) with labels 1 or 0, a box (row, col, row, col), a mask.
 
-        A scribble (H, W) is 1 on strokes on the object and 0 on those beside it.
+        A scribble (H, W) is 1 on strokes on the object and 0 on those beside it, see `trace`.
         """
-        return self.segment(Prompts.at(points, labels, box=box, mask=mask, scribble=scribble))
+        if scribble is None:
+            return self.segment(Prompts.at(points, labels, box=box, mask=mask))
+        is_named = len(points) > 0 or box is not None or mask is not None
+        return self.trace(scribble, Prompts.at(points, labels, box=box, mask=mask) if is_named else None)
+
+    def trace(self, scribble: np.ndarray, prompt: Prompts | None = None) -> Masks:
+        """The candidates for the object that a scribble (H, W) is drawn on, and that one prompt names as well.
+
+        Strokes are said click by click, each where the answer so far contradicts them most, as a person would click;
+        said all at once, background far from the object is only in the way. Raises `DataError` for a scribble that
+        names no object when no prompt does.
+        """
+        prompt = prompt or Prompts.at([first_click(scribble)])
+        said = self.segment(prompt)
+        for _ in range(MOST_CLICKS - 1):
+            click = next_click(scribble, said.mask(0))
+            if click is None:
+                break
+            points = np.concatenate([prompt.points[0], [click[0]]])
+            labels = np.concatenate([prompt.labels[0], [click[1]]])
+            rough = said.at_image(0) if "masks" in self.generalist.info.prompts else None
+            prompt = Prompts.at(points, labels, box=prompt.boxes, mask=rough)
+            said = self.segment(prompt)
+        return said
 
     def segment(self, prompts: Prompts) -> Masks:
         """The candidates for each prompt, in their order."""

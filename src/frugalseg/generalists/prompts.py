@@ -1,16 +1,13 @@
 """Prompts as data: what a user or a program says about the object he means."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from frugalseg.errors import DataError
 from frugalseg.generalists.frame import Window
-from frugalseg.generalists.strokes import POINTS, points_along, points_on
 
 PromptKind = Literal["points", "boxes", "masks"]
 
@@ -64,17 +61,10 @@ class Prompts:
         *,
         box: Sequence[float] | np.ndarray | None = None,
         mask: np.ndarray | None = None,
-        scribble: np.ndarray | None = None,
     ) -> "Prompts":
-        """One prompt: points (N, 2) with labels (N; all on the object by default), a box, a rough mask, a scribble.
-
-        A scribble (H, W) is 1 on strokes on the object and 0 on those beside it; its strokes become points.
-        """
+        """One prompt: points (N, 2) with labels (N; all on the object by default), a box, a rough mask."""
         where = _rows(points, "points (row, col)", 2)
         what = np.full(len(where), OBJECT) if labels is None else np.asarray(labels).reshape(-1)
-        if scribble is not None:
-            more, what_more = points_on(np.asarray(scribble))
-            where, what = np.concatenate([where, more.astype(np.float32)]), np.concatenate([what, what_more])
         return cls(
             where[None],
             what[None],
@@ -172,45 +162,3 @@ def _as_logits(mask: np.ndarray) -> np.ndarray:
     if mask.dtype.kind == "b":
         return np.where(mask, 8.0, -8.0).astype(np.float32)
     return mask.astype(np.float32)
-
-
-def read_prompts(path: Path) -> Prompts:
-    """The prompts of a JSON file: a list of ``{"points": [[row, col], ...], "labels": [1, ...], "box": [...]}``.
-
-    ``"strokes": [{"path": [[row, col], ...], "label": 1}]`` become points along their paths. Raises `DataError` that
-    names the file and the entry.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file of prompts")
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path}: not valid JSON: {error}") from None
-    if not isinstance(entries, list) or not entries:
-        raise DataError(f'{path}: must hold a list of prompts such as [{{"points": [[20, 31]], "labels": [1]}}]')
-    parts = [_entry(entry, f"{path}: prompt {k}") for k, entry in enumerate(entries)]
-    try:
-        return Prompts.join(parts)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
-
-
-def _entry(entry: Any, where: str) -> Prompts:
-    if not isinstance(entry, dict) or not entry or set(entry) - {"points", "labels", "box", "strokes"}:
-        raise DataError(f"{where}: must hold some of 'points', 'labels', 'box', 'strokes', and nothing else")
-    try:
-        clicks = Prompts.at(entry.get("points", ()), entry.get("labels"), box=entry.get("box"))
-        strokes = [_stroke(stroke) for stroke in entry.get("strokes", ())]
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{where}: {error}") from None
-    points = np.concatenate([clicks.points[0], *(points for points, _ in strokes)])
-    labels = np.concatenate([clicks.labels[0], *(labels for _, labels in strokes)])
-    return replace(clicks, points=points[None], labels=labels[None])
-
-
-def _stroke(stroke: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Points along a stroke of a prompt file and their labels."""
-    if not isinstance(stroke, dict) or "path" not in stroke or set(stroke) - {"path", "label"}:
-        raise DataError("a stroke holds its 'path', a list of [row, col], and its 'label', 1 on the object or 0 beside")
-    points = points_along(stroke["path"], POINTS).astype(np.float32)
-    return points, np.full(len(points), stroke.get("label", OBJECT))

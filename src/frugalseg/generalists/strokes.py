@@ -1,4 +1,4 @@
-"""Strokes become points: networks of SAM's make know points, and a few of them along a stroke say as much."""
+"""Strokes become clicks: networks of SAM's make know points, and a few of them along a stroke say as much."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,11 @@ from scipy import ndimage
 
 from frugalseg.errors import DataError
 
-POINTS = 5
-"""Points of all strokes on the object together, and of all strokes beside it; the click adapter learnt with 2 to 6."""
+MOST_CLICKS = 6
+"""Clicks that strokes become at most: by then nearly every answer agrees with them."""
+
+NO_STROKE = 255
+"""In a scribble, where nothing was drawn."""
 
 
 def spread_points(stroke: np.ndarray, n: int) -> list[tuple[float, float]]:
@@ -50,13 +53,42 @@ def points_along(path: Sequence[Sequence[float]] | np.ndarray, n: int) -> np.nda
     return np.stack([np.interp(wanted, lengths, corners[:, k]) for k in (0, 1)], axis=1)
 
 
-def points_on(scribble: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points (N, 2) and their labels (N,) for a scribble (H, W): 1 on the object, 0 beside it, anything else no stroke.
+def drawn(strokes: Sequence[tuple[np.ndarray, int]], shape: tuple[int, ...]) -> np.ndarray:
+    """A scribble (H, W) uint8 of strokes, each a path (N, 2) of (row, col) and its label; later ones lie on top."""
+    scribble = np.full(shape, NO_STROKE, np.uint8)
+    for path, label in strokes:
+        n = 2 + int(np.abs(np.diff(path, axis=0)).sum())
+        rows, columns = np.rint(points_along(path, n)).astype(int).T
+        inside = (rows >= 0) & (rows < shape[0]) & (columns >= 0) & (columns < shape[1])
+        scribble[rows[inside], columns[inside]] = label
+    return scribble
 
-    Raises `DataError` when nothing is drawn on the object, or the array is not two-dimensional.
+
+def first_click(scribble: np.ndarray) -> tuple[float, float]:
+    """The middle (row, col) of the longest stroke on the object. Raises `DataError` when there is none."""
+    if scribble.ndim == 2:
+        on_object = np.where(scribble == 1, 1, NO_STROKE)
+        click = next_click(on_object, np.zeros(scribble.shape, bool))
+        if click is not None:
+            return click[0]
+    raise DataError("a scribble is an array (H, W) with 1 where a stroke lies on the object; this one has none")
+
+
+def next_click(scribble: np.ndarray, answer: np.ndarray) -> tuple[tuple[float, float], int] | None:
+    """The click (row, col) and its label that an answer (H, W) should hear next, None when it agrees with the scribble.
+
+    A scribble (H, W) is 1 on strokes on the object, 0 on strokes beside it, anything else where there is none. The
+    click lies in the middle of the longest part of a stroke's middle line that the answer contradicts.
     """
-    if scribble.ndim != 2 or not (scribble == 1).any():
-        raise DataError("a scribble is an array (H, W) with 1 where a stroke lies on the object; this one has none")
-    found = [(spread_points(middle_line(scribble == v), POINTS), v) for v in (1, 0) if (scribble == v).any()]
-    points = np.concatenate([np.array(p) for p, _ in found])
-    return points, np.repeat([v for _, v in found], POINTS)
+    longest: tuple[int, np.ndarray, int] | None = None
+    for label in (1, 0):
+        wrong = (scribble == label) & (answer != label)
+        pieces, n = ndimage.label(middle_line(wrong), structure=np.ones((3, 3)))
+        sizes = np.bincount(pieces.ravel(), minlength=n + 1)[1:]
+        if n and (longest is None or sizes.max() > longest[0]):
+            longest = int(sizes.max()), np.argwhere(pieces == 1 + sizes.argmax()), label
+    if longest is None:
+        return None
+    _, pixels, label = longest
+    row, column = pixels[np.linalg.norm(pixels - pixels.mean(0), axis=1).argmin()]
+    return (float(row), float(column)), label

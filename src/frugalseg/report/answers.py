@@ -62,7 +62,7 @@ def answer_panel(image: Image, meant: np.ndarray, answers: Sequence[Answer], *, 
         return Panel(title, "", to_png(figure), f"{title}: the image, then each answer over what was meant")
 
 
-def answers_png(path: Path, image: Image, label: InstanceLabel, prompts: Prompts) -> None:
+def answers_png(path: Path, image: Image, label: InstanceLabel, prompts: Sequence[Prompts]) -> None:
     """Writes a PNG of a 2D image beside the image with the outlines of its objects and what was said about them."""
     from matplotlib.figure import Figure
 
@@ -78,7 +78,8 @@ def answers_png(path: Path, image: Image, label: InstanceLabel, prompts: Prompts
             axes.set_title(title, color=INK, fontsize=10, pad=4)
             if k:
                 draw_label(axes, plane, label)
-                draw_prompts(axes, prompts)
+                for said in prompts:
+                    draw_prompts(axes, said)
         write_bytes(path, to_png(figure))
 
 
