@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,7 +9,14 @@ from torch import Tensor, nn
 
 from frugalseg.data.label import UNKNOWN
 from frugalseg.learn import losses
-from frugalseg.learn.losses import labelled_terms, masked_cross_entropy, masked_dice, mse
+from frugalseg.learn.losses import (
+    clip_logits,
+    labelled_terms,
+    masked_cross_entropy,
+    masked_dice,
+    mse,
+    weighted_cross_entropy,
+)
 
 seeds = st.integers(0, 2**32 - 1)
 shapes = st.sampled_from([(2, 3, 5, 4), (3, 2, 4, 3, 2), (1, 5, 6, 6)])  # B C *space
@@ -171,3 +180,96 @@ def test_labels_with_a_channel_axis_do_not_pass_the_stated_shapes(name: str) -> 
     logits, labels = case(0, (2, 3, 4, 4))
     with pytest.raises(TypeCheckError):
         getattr(losses, name)(logits, labels[:, None])
+
+
+def trust(labels: Tensor, seed: int = 0) -> Tensor:
+    """A weight of 0, 1/3, 2/3 or 1 for each voxel."""
+    return torch.randint(0, 4, labels.shape, generator=torch.Generator().manual_seed(seed)) / 3
+
+
+@given(seeds, shapes)
+@settings(max_examples=25, deadline=None)
+def test_weighted_cross_entropy_equals_a_loop_over_the_labelled_voxels(seed: int, shape: tuple[int, ...]) -> None:
+    logits, labels = case(seed, shape)
+    weights, log_p = trust(labels, seed), logits.detach().log_softmax(1).movedim(1, -1)
+    places = [tuple(i) for i in (labels != UNKNOWN).nonzero()]
+    weight = sum(float(weights[i]) for i in places)
+    expected = sum(-float(weights[i] * log_p[i][int(labels[i])]) for i in places) / weight if weight else 0.0
+    assert weighted_cross_entropy(logits, labels, weights).item() == pytest.approx(expected, rel=1e-5)
+
+
+@given(seeds, shapes, st.floats(0.01, 1))
+@settings(max_examples=15, deadline=None)
+def test_equal_weights_make_the_plain_cross_entropy(seed: int, shape: tuple[int, ...], weight: float) -> None:
+    logits, labels = case(seed, shape)
+    plain, weighted = (
+        masked_cross_entropy(logits, labels),
+        weighted_cross_entropy(logits, labels, torch.full(labels.shape, weight)),
+    )
+    torch.testing.assert_close(weighted, plain)
+    torch.testing.assert_close(gradient(weighted, logits), gradient(plain, logits))
+
+
+def test_voxels_without_weight_or_label_get_a_gradient_of_exactly_zero() -> None:
+    logits, labels = case(0, (2, 3, 6, 6))
+    weights = trust(labels)
+    silent = (labels == UNKNOWN) | (weights == 0)
+    there = gradient(weighted_cross_entropy(logits, labels, weights), logits).movedim(1, -1)
+    assert there[silent].count_nonzero() == 0
+    assert there[~silent].count_nonzero() == there[~silent].numel()
+
+
+def test_no_weight_at_all_is_zero_with_zero_gradient() -> None:
+    logits, labels = case(0, (2, 3, 6, 6))
+    value = weighted_cross_entropy(logits, labels, torch.zeros(labels.shape))
+    assert value == 0
+    assert gradient(value, logits).count_nonzero() == 0
+
+
+def test_weights_of_two_processes_make_the_mean_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits, labels = case(0, (2, 3, 6, 6))
+    weights = trust(labels) * torch.tensor([1.0, 0.1]).view(2, 1, 1)
+    whole = weighted_cross_entropy(logits, labels, weights)
+    theirs: list[Tensor] = []
+    monkeypatch.setattr(losses, "total", lambda x: theirs.append(x.detach()) or x)
+    weighted_cross_entropy(logits[1:], labels[1:], weights[1:])
+    sums = iter(theirs)
+    monkeypatch.setattr(losses, "total", lambda x: x + next(sums))
+    mine = weighted_cross_entropy(logits[:1], labels[:1], weights[:1])
+    torch.testing.assert_close(mine, whole)
+    torch.testing.assert_close(gradient(mine, logits)[0], gradient(whole, logits)[0])
+
+
+@given(seeds, shapes, st.floats(0.2, 5))
+@settings(max_examples=25, deadline=None)
+def test_clipped_logits_keep_their_direction_and_are_no_longer_than_tau(
+    seed: int, shape: tuple[int, ...], tau: float
+) -> None:
+    z = case(seed, shape)[0].detach().double().movedim(1, -1)
+    clipped = clip_logits(z.movedim(-1, 1), tau).movedim(1, -1)
+    for before, after in zip(z.reshape(-1, shape[1]), clipped.reshape(-1, shape[1]), strict=True):
+        length = math.sqrt(float((before**2).sum()))
+        expected = before if length <= tau else tau * before / length
+        torch.testing.assert_close(after, expected)
+
+
+@pytest.mark.parametrize(("n_classes", "tau", "bound"), [(2, 1.0, 0.8044), (2, 3.0, 0.9858), (3, 1.0, 0.6299)])
+def test_clipping_bounds_the_surest_probability_as_the_closed_form_says(n_classes: int, tau: float, bound: float):
+    sure = torch.zeros(1, n_classes, 1)
+    sure[:, 0] = 50.0 * (n_classes - 1)
+    sure[:, 1:] = -50.0
+    p = float(clip_logits(sure, tau).softmax(1)[0, 0])
+    assert p == pytest.approx(bound, abs=1e-4)
+    assert p == pytest.approx(1 / (1 + (n_classes - 1) * math.exp(-tau * math.sqrt(n_classes / (n_classes - 1)))))
+    assert p >= float(clip_logits(1000 * torch.eye(n_classes)[None], tau).softmax(1).max()) - 1e-6
+
+
+def test_the_cost_of_a_sure_and_right_clipped_voxel_is_0_218() -> None:
+    clipped = clip_logits(torch.tensor([[[9.0], [-9.0]]]))
+    assert float(masked_cross_entropy(clipped, torch.zeros(1, 1, dtype=torch.uint8))) == pytest.approx(0.218, abs=5e-4)
+
+
+def test_clipping_has_the_gradient_of_its_formula_and_none_that_is_not_finite() -> None:
+    z = torch.tensor([[0.0, 0.3, 2.0], [0.0, -0.4, 1.0]], dtype=torch.float64)[None].requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: clip_logits(x, 1.0)[..., 1:], z)
+    assert gradient(clip_logits(z).sum(), z)[0, :, 0].tolist() == [1, 1]

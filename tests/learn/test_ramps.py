@@ -48,3 +48,11 @@ def test_warmup_rises_in_a_line() -> None:
 
 def test_poly_is_the_schedule_of_nnunet() -> None:
     assert learning_rate_factor("poly", 300, steps=1000, warmup=0) == pytest.approx(math.pow(0.7, 0.9))
+
+
+@given(st.lists(st.integers(0, 60), max_size=4), st.integers(0, 80))
+def test_drops_are_the_steps_of_torch(drops: list[int], step: int) -> None:
+    expected = math.prod(0.1 for drop in drops if step >= drop)
+    assert learning_rate_factor("constant", step, steps=100, warmup=0, drops=drops) == pytest.approx(expected)
+    poly = learning_rate_factor("poly", step, steps=100, warmup=0)
+    assert learning_rate_factor("poly", step, steps=100, warmup=0, drops=drops) == pytest.approx(poly * expected)

@@ -1,6 +1,6 @@
-"""Losses that know where nobody has looked.
+"""Losses that know where nobody has looked, and how far a label is to be trusted.
 
-All of them are ratios of two sums over the whole batch *of all processes* (`processes.total`), so a batch that is
+All losses are ratios of two sums over the whole batch *of all processes* (`processes.total`), so a batch that is
 divided among processes, with very different numbers of known voxels in each, gives the loss and the gradient of one
 process. Unknown voxels get a gradient of exactly zero.
 """
@@ -19,13 +19,43 @@ def masked_cross_entropy(logits: Float[Tensor, "B C *space"], labels: UInt8[Tens
     return total(summed) / total((labels != UNKNOWN).sum()).clamp(min=1)
 
 
-def masked_dice(logits: Float[Tensor, "B C *space"], labels: UInt8[Tensor, "B *space"]) -> Float[Tensor, ""]:
+def weighted_cross_entropy(
+    logits: Float[Tensor, "B C *space"], labels: UInt8[Tensor, "B *space"], weights: Float[Tensor, "B *space"]
+) -> Float[Tensor, ""]:
+    """Cross-entropy, mean over the labelled voxels of all processes, each counted as much as its weight in [0, 1].
+
+    Weights say how far a label is to be trusted, for example the share of views that agree on it. Unknown voxels count
+    nothing whatever their weight; 0 with zero gradient when no labelled voxel has any.
+    """
+    per_voxel = nn.functional.cross_entropy(logits, labels.long(), ignore_index=UNKNOWN, reduction="none")
+    weights = weights.detach() * (labels != UNKNOWN)
+    most = total(weights.sum())
+    return total((weights * per_voxel).sum()) / most.masked_fill(most == 0, 1)
+
+
+def clip_logits(logits: Float[Tensor, "B C *space"], tau: float = 1.0) -> Float[Tensor, "B C *space"]:
+    """Logits whose norm over the classes is at most tau > 0: tau z / ||z|| where ||z|| > tau, unchanged elsewhere.
+
+    This bounds what a wrong label can cost and teach: with C classes no probability exceeds
+    1 / (1 + (C - 1) exp(-tau sqrt(C / (C - 1)))), which is 0.804 for two classes and tau = 1.
+
+    Source: LogitClip (Wei et al., Mitigating memorization of noisy labels by clipping the model predictions, ICML
+    2023). GM-ABS has 1 / tau in the place of tau, which is the same at its only value 1.
+    """
+    norm: Tensor = torch.linalg.vector_norm(logits, dim=1, keepdim=True)
+    return logits / (norm.clamp(min=tau) / tau)
+
+
+def masked_dice(
+    logits: Float[Tensor, "B C *space"], labels: UInt8[Tensor, "B *space"], *, background: bool = False
+) -> Float[Tensor, ""]:
     """Soft Dice loss over the labelled voxels, in [0, 1]; 0 with zero gradient when no foreground is labelled.
 
     1 - 2 sum(p y) / (sum(p^2) + sum(y^2)), the squared form of V-Net (Milletari et al. 2016). The sums run over the
     batch and all processes: three planes of one patch are too little for a Dice of their own. It is averaged over
     the foreground classes that occur among the labelled voxels. A class that does not occur there would add the
     constant 1 whatever the prediction; that it must not be predicted there is left to the cross-entropy.
+    With `background` the background is one class more.
     """
     p = logits.float().softmax(1)
     y = _one_hot(labels, logits.shape[1])
@@ -33,7 +63,7 @@ def masked_dice(logits: Float[Tensor, "B C *space"], labels: UInt8[Tensor, "B *s
     overlap = total(_per_class(p * y))  # C
     sizes = total(_per_class(p.square() * known) + _per_class(y))  # C; y^2 = y
     present = total(_per_class(y)) > 0
-    present[0] = False  # background
+    present[0] &= background
     dice = 2 * overlap / sizes.clamp(min=1e-5)
     return ((1 - dice) * present).sum() / present.sum().clamp(min=1)
 
