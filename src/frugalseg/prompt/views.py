@@ -1,0 +1,180 @@
+"""The views of a case: its slices along each axis that shows square enough pixels, asked of a generalist.
+
+Only slices that carry an object are encoded. What the generalist answers is painted into one volume a class and axis.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool
+from pydantic import Field
+
+from frugalseg.data.geometry import Geometry
+from frugalseg.data.image import Image
+from frugalseg.data.unit import Unit
+from frugalseg.errors import SettingsError
+from frugalseg.generalists.ahead import view_of
+from frugalseg.generalists.cache import Cached
+from frugalseg.generalists.generalist import Generalist
+from frugalseg.generalists.masks import Masks
+from frugalseg.metrics.overlap import iou
+from frugalseg.prompt.fusion import Votes
+from frugalseg.prompt.prototypes import Belief
+from frugalseg.prompt.slices import Asked, PromptSettings, slice_prompts
+from frugalseg.seeds import stream
+from frugalseg.settings import Settings
+
+Place = tuple[int, int]
+"""Axis and index of a slice; axis -1, index 0 is the picture of a 2D case."""
+
+AT_ONCE = 8
+"""Slices that are embedded together: what is in memory at a time, and what a kill costs."""
+
+
+class ViewSettings(Settings):
+    """Which slices are shown to the generalist, and which answers are believed."""
+
+    axes: tuple[int, ...] | None = None  # None: those that are square enough; GM-ABS has 0, 1, 2
+    anisotropy: float = Field(2.0, ge=1)  # largest ratio of a slice's two spacings; ours
+    narrowest: int = Field(20, ge=1)  # pixels of a slice's shorter side at least; ours
+    every: int = Field(1, ge=1)  # only slices whose index is a multiple; the others say nothing; ours
+    least_overlap: float = Field(0.3, ge=0, le=1)  # IoU of an answer and what was asked about; ours, GM-ABS has 0
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an asking has cost: slices that were shown, those of them that were encoded, and prompts decoded."""
+
+    shown: int = 0
+    encoded: int = 0
+    decoded: int = 0
+
+    def __add__(self, other: "Work") -> "Work":
+        return Work(self.shown + other.shown, self.encoded + other.encoded, self.decoded + other.decoded)
+
+
+def viewing_axes(geometry: Geometry, settings: ViewSettings) -> tuple[int, ...]:
+    """The axes across which slices are shown: -1 for a 2D case.
+
+    Of a stack of thick slices only those as they were taken: the pixels of other cuts are longer than `anisotropy`
+    allows or, where a file has lost its spacing, the cuts are a few pixels narrow. Where no axis passes it is the one
+    with the squarest pixels, of equals with the largest slices. Raises `SettingsError` for axes that no volume has.
+    """
+    if geometry.ndim == 2:
+        return (-1,)
+    if settings.axes is not None:
+        wrong = [a for a in settings.axes if not 0 <= a < 3]
+        if wrong or not settings.axes or len(set(settings.axes)) < len(settings.axes):
+            raise SettingsError(f"axes {settings.axes}: slices of a volume lie across axis 0, 1 or 2; name each once")
+        return tuple(sorted(settings.axes))
+    square = [a for a in range(3) if _ratio(geometry, a) <= settings.anisotropy]
+    passing = tuple(a for a in square if _side(geometry, a) >= settings.narrowest)
+    return passing or (min(range(3), key=lambda a: (_ratio(geometry, a), -_side(geometry, a), a)),)
+
+
+def _ratio(geometry: Geometry, axis: int) -> float:
+    """The larger spacing of a slice over the smaller."""
+    rows, columns = (s for a, s in enumerate(geometry.spacing) if a != axis)
+    return max(rows, columns) / min(rows, columns)
+
+
+def _side(geometry: Geometry, axis: int) -> int:
+    """Pixels of a slice's shorter side."""
+    return min(n for a, n in enumerate(geometry.shape) if a != axis)
+
+
+def ask(
+    belief: Belief, axes: Sequence[int], prompts: PromptSettings, views: ViewSettings, *, seed: int, case: str
+) -> dict[Place, Asked]:
+    """The prompts of every slice that is looked at, in order; slices without an object have none."""
+    asked = {}
+    for axis in axes:
+        for index in range(0, belief.classes.shape[axis] if axis >= 0 else 1, views.every):
+            place = (axis, index)
+
+            def rng(value: int, place: Place = place) -> np.random.Generator:
+                return stream(seed, "prompts", case, *place, value)
+
+            asked[place] = slice_prompts(belief.slice(axis, index), prompts, rng=rng)
+    return asked
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What the generalist says of a slice: `claims` (N, H, W) for N object classes, `silent` (H, W), and its cost."""
+
+    place: Place
+    claims: Bool[np.ndarray, "N H W"]
+    silent: Bool[np.ndarray, "H W"]
+    work: Work
+
+
+def answers(
+    generalist: Generalist,
+    image: Image,
+    belief: Belief,
+    asked: Mapping[Place, Asked],
+    *,
+    case: str,
+    least_overlap: float,
+) -> Iterator[Answer]:
+    """The answer to the prompts of each slice; one without prompts is background, and comes before the others.
+
+    What is not in the generalist's cache is encoded, several slices at a time. Raises `DataError` for prompts that the
+    generalist was not trained on.
+    """
+    n_objects = len(belief.similarity) - 1
+    shown = [place for place, prompts in asked.items() if len(prompts)]
+    for place in (p for p in asked if p not in shown):
+        empty = np.zeros(belief.slice(*place).classes.shape, bool)
+        yield Answer(place, np.repeat(empty[None], n_objects, 0), empty, Work())
+    for start in range(0, len(shown), AT_ONCE):
+        places = shown[start : start + AT_ONCE]
+        views = [view_of(image, _unit(case, place)) for place in places]
+        fresh = [not (isinstance(generalist, Cached) and generalist.cache.holds(generalist, view)) for view in views]
+        for place, embedding, is_fresh in zip(places, generalist.embed(views), fresh, strict=True):
+            here = asked[place]
+            masks = generalist.decode(embedding, here.prompts)
+            claims, silent = painted(
+                masks, here, belief.slice(*place), n_objects=n_objects, least_overlap=least_overlap
+            )
+            yield Answer(place, claims, silent, Work(1, int(is_fresh), len(here)))
+
+
+def _unit(case: str, place: Place) -> Unit:
+    axis, index = place
+    return Unit(case) if axis < 0 else Unit(case, "slice", axis, (index,))
+
+
+def revised(votes: Votes, axes: Sequence[int], replies: Iterable[Answer]) -> Votes:
+    """The votes of the views across these axes with what has been answered anew."""
+    claims, silent = votes.claims.copy(), votes.silent.copy()
+    for answer in replies:
+        axis, index = answer.place
+        view = list(axes).index(axis)
+        where = (slice(None),) * axis + (index,) if axis >= 0 else (slice(None),) * 2
+        claims[(view, slice(None), *where)] = answer.claims
+        silent[(view, *where)] = answer.silent
+    return Votes(claims, silent)
+
+
+def painted(
+    masks: Masks, asked: Asked, belief: Belief, *, n_objects: int, least_overlap: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the answers claim of a slice (N, H, W) for N object classes, and where the generalist has said nothing.
+
+    An answer that is about something else than the piece it was asked about is thrown away: the pixels of its box that
+    no other answer claims are then silent, since calling them background would teach that the object is not there.
+    """
+    claims = np.zeros((n_objects, *belief.classes.shape), bool)
+    silent = np.zeros(belief.classes.shape, bool)
+    for k, value in enumerate(asked.classes):
+        top, left, bottom, right = np.rint(asked.boxes[k]).astype(int)
+        box = (slice(top, bottom + 1), slice(left, right + 1))
+        answer = masks.mask(k)
+        if iou(answer[box], belief.classes[box] == value) >= least_overlap:
+            claims[value - 1] |= answer
+        else:
+            silent[box] = True
+    return claims, silent & ~claims.any(0)

@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+
+from frugalseg.data.label import UNKNOWN
+from frugalseg.errors import DataError
+from frugalseg.metrics.overlap import dice
+from frugalseg.prompt.fusion import PseudoLabel
+from frugalseg.prompt.guard import Examined, GuardSettings, guarded, judged
+from frugalseg.seeds import stream
+
+
+def flipped(truth: np.ndarray, wrong: float, seed: int) -> np.ndarray:
+    rng = stream(seed, "flip")
+    return np.where(rng.random(truth.shape) < wrong, rng.integers(0, 3, truth.shape), truth).astype(np.uint8)
+
+
+def case(said_wrong: float, teacher_wrong: float, *, name: str = "a", is_held_out: bool = True) -> Examined:
+    truth = stream(0, "truth", name).integers(0, 3, (12, 13, 14)).astype(np.uint8)
+    expert = np.full_like(truth, UNKNOWN)
+    expert[5], expert[:, 6] = truth[5], truth[:, 6]
+    said = flipped(truth, said_wrong, 1)
+    weight = np.ones(truth.shape, np.float16)
+    return Examined(name, expert, PseudoLabel(said, weight), flipped(truth, teacher_wrong, 2), is_held_out)
+
+
+def test_dice_is_that_of_the_drawn_voxels():
+    e = case(0.2, 0.4)
+    verdict = judged([e], 3)
+    known = e.expert != UNKNOWN
+    for c in verdict.classes:
+        truth = e.expert[known] == c.value
+        assert c.generalist_dice == pytest.approx(dice(e.said.label[known] == c.value, truth))
+        assert c.teacher_dice == pytest.approx(dice(e.teacher[known] == c.value, truth))
+        assert c.covered == 1
+
+
+def test_a_better_generalist_is_trusted_and_a_much_worse_one_is_not():
+    assert judged([case(0.1, 0.4)], 3).weights.tolist() == [1, 1, 1]
+    assert judged([case(0.4, 0.1)], 3).weights.tolist() == [1, 0, 0]
+
+
+def test_between_the_margin_and_the_teacher_the_weight_rises_evenly():
+    verdict = judged([case(0.3, 0.25)], 3, GuardSettings(margin=0.3))
+    for c in verdict.classes:
+        assert 0 < c.weight < 1
+        assert c.weight == pytest.approx(1 - (c.teacher_dice - c.generalist_dice) / 0.3)
+
+
+def test_a_case_that_trained_the_teacher_does_not_count_beside_held_out_ones():
+    both = judged([case(0.3, 0.0, name="seen", is_held_out=False), case(0.1, 0.4, name="new")], 3)
+    assert both.basis == "held-out"
+    assert both.cases == ("new",)
+    assert both.weights.tolist() == [1, 1, 1]
+
+
+def test_on_seen_planes_only_a_generalist_below_the_floor_loses_everything():
+    learnt_by_heart = judged([case(0.3, 0.0, is_held_out=False)], 3)
+    assert learnt_by_heart.basis == "seen"
+    for c in learnt_by_heart.classes:
+        assert c.weight == pytest.approx((c.generalist_dice - 0.5) / 0.5)
+    assert judged([case(0.9, 0.0, is_held_out=False)], 3).weights.tolist() == [1, 0, 0]
+
+
+def test_voxels_count_with_their_weight_and_unknown_ones_not_at_all():
+    e = case(0.5, 0.3)
+    right = e.said.label == e.expert
+    sure = PseudoLabel(np.where(right, e.said.label, UNKNOWN).astype(np.uint8), right.astype(np.float16))
+    verdict = judged([Examined("a", e.expert, sure, e.teacher, True)], 3)
+    assert [c.generalist_dice for c in verdict.classes] == [1, 1]
+    assert all(0.5 < c.covered < 0.8 for c in verdict.classes)
+
+
+def test_a_class_nobody_shows_and_no_case_at_all_hold_nothing_against_it():
+    assert judged([], 3).weights.tolist() == [1, 1, 1]
+    assert judged([], 3).basis == "nothing"
+    absent = judged([case(0.1, 0.1)], 4).classes[2]
+    assert (absent.generalist_dice, absent.teacher_dice, absent.weight) == (None, None, 1)
+
+
+def test_cases_are_judged_together_in_any_order():
+    cases = [case(0.1, 0.4, name="a"), case(0.3, 0.3, name="b")]
+    assert judged(cases, 3) == judged(cases[::-1], 3)
+
+
+def test_a_bad_class_is_muted_where_it_is_and_where_it_was_asked_for():
+    said = PseudoLabel(np.array([0, 1, 2, 0, UNKNOWN], np.uint8), np.array([1, 1, 1, 1, 0], np.float16))
+    asked = np.array([0, 0, 2, 1, 1], np.uint8)
+    result = guarded(said, asked, np.array([1, 0.25, 0]))
+    assert result.label.tolist() == [0, 1, UNKNOWN, 0, UNKNOWN]
+    assert result.weight.tolist() == [1, 0.25, 0, 0.25, 0]
+
+
+def test_arrays_of_different_shapes_are_refused():
+    e = case(0, 0)
+    with pytest.raises(DataError, match="one shape"):
+        judged([Examined("a", e.expert[1:], e.said, e.teacher, True)], 3)
