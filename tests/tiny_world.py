@@ -3,11 +3,11 @@
 Used by the tests of `learn` and `methods`, also in processes of their own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from frugalseg.data.batch import Batch
 from frugalseg.data.label import UNKNOWN
@@ -18,6 +18,21 @@ CLASSES = 3
 SIDE = 24
 
 
+class TinyNetwork(nn.Sequential):
+    """The first four layers are its encoder, the others its decoder."""
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        return [self[:4](x)]
+
+    def decode(self, maps: Sequence[Tensor], image: Tensor) -> tuple[Tensor, Tensor]:
+        features = self[4:-1](maps[0])
+        return self[-1](features), features
+
+    def share_encoder(self, other: "TinyNetwork") -> None:
+        for layer in range(4):
+            self[layer] = other[layer]
+
+
 def network_maker(seed: int = 0, *, ndim: int = 2, dropout: float = 0.0) -> MakeNetwork:
     """Makes small convolutional networks with group norm; each call draws other weights."""
     conv: type[nn.Module] = {2: nn.Conv2d, 3: nn.Conv3d}[ndim]
@@ -26,7 +41,7 @@ def network_maker(seed: int = 0, *, ndim: int = 2, dropout: float = 0.0) -> Make
     def make() -> nn.Module:
         with torch.random.fork_rng():
             torch.manual_seed(derive(seed, "network", next(count)))
-            return nn.Sequential(
+            return TinyNetwork(
                 conv(1, 8, 3, padding=1),
                 nn.GroupNorm(2, 8),
                 nn.ReLU(),

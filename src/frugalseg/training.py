@@ -4,6 +4,7 @@ import itertools
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,23 @@ from frugalseg.data.augment import AugmentSettings, augment
 from frugalseg.data.batch import Batch
 from frugalseg.data.label import SemanticLabel
 from frugalseg.data.pool import Pool
-from frugalseg.data.sampling import SamplingSettings, TwoStream
+from frugalseg.data.sampling import LoadPseudo, SamplingSettings, TwoStream
 from frugalseg.errors import DataError, SettingsError, lookup
 from frugalseg.files import fingerprint_array, fingerprint_json
-from frugalseg.learn.engine import FitSettings, Hardware, Step, fit
+from frugalseg.generalist_labels import GeneralistLabels
+from frugalseg.generalists.cache import Cached, EmbeddingCache
+from frugalseg.learn.engine import FitSettings, Hardware, Reach, Step, fit
+from frugalseg.learn.method import Method
 from frugalseg.methods import METHODS, build_method
+from frugalseg.methods.gmabs import GmAbs, refreshes
 from frugalseg.seeds import derive
 from frugalseg.settings import Settings
 from frugalseg.specialist.model import Model
 from frugalseg.specialist.plan import Plan, build_network, make_plan
 from frugalseg.specialist.prepare import PreparedCases
+
+GENERALIST_LABELS = "generalist-labels"
+"""Where, in the folder of a run, the labels lie that a generalist has made for it."""
 
 
 class TrainSettings(Settings):
@@ -34,6 +42,8 @@ class TrainSettings(Settings):
     labelled: int = Field(2, ge=1)  # patches a step from cases somebody has drawn on
     unlabelled: int = Field(2, ge=0)  # patches a step from the others; supervised methods take none
     known_fraction: float = Field(0.7, ge=0, le=1)  # labelled patches centred on a known voxel, classes in turn; ours
+    uniform_corners: bool = False  # other patches: every place inside equally often; else more at the borders
+    enclosed: bool = False  # strokes of background go around all objects: outside of them is background; 2D plans
     augment: AugmentSettings = AugmentSettings()
     fit: FitSettings = FitSettings()
 
@@ -49,7 +59,8 @@ class Training:
     """One training run in its own folder: go through `steps()`, then take `model`.
 
     A folder that holds a checkpoint of the same settings is continued. `rater` names whose labels teach (it may be
-    left out when each case has one rater). `cache` keeps the prepared cases and may be shared between runs.
+    left out when each case has one rater). `cache` keeps the prepared cases and may be shared between runs. With a
+    `reach` it is a part of a longer training, which goes on with the networks of the run before.
     """
 
     pool: Pool
@@ -60,6 +71,7 @@ class Training:
     rater: str | None = None
     hardware: Hardware = field(default_factory=Hardware)
     cache: Path | None = None
+    reach: Reach = field(default_factory=Reach)
     _predictor: nn.Module | None = None
 
     def steps(self) -> Iterator[Step]:
@@ -69,10 +81,15 @@ class Training:
         if not labelled:
             raise DataError("nobody has drawn anything yet: annotate some units before training")
         rest = [c.id for c in self.pool.cases if c.id not in set(labelled)] if entry.uses_unlabelled else []
-        stream = self._stream(labelled, rest)
-        method = build_method(self.settings.method, self._make_network(), self.settings.options)
+        steps = {"steps": self.settings.fit.steps} if entry.knows_steps else {}
+        method = build_method(self.settings.method, self._make_network(), {**steps, **self.settings.options})
+        tutor = self._tutor(method)
+        if tutor and self.reach.after is not None:
+            tutor.take_over(self.reach.after / GENERALIST_LABELS)
+        parts = [*self._parts(labelled, rest, tutor)]
 
         def batches(step: int) -> Batch:
+            stream = [stream for start, stream in parts if start <= step][-1]
             return augment(stream.batch(step), self.settings.augment)
 
         yield from fit(
@@ -82,7 +99,9 @@ class Training:
             folder=self.folder,
             hardware=self.hardware,
             seed=self.seed,
-            about=self.about(),
+            about=self.about() | ({"generalist": tutor.labels.generalist.info.fingerprint} if tutor else {}),
+            interludes={step: partial(tutor.refresh, step) for step in tutor.steps} if tutor else {},
+            reach=self.reach,
         )
         self._predictor = method.predictor
 
@@ -113,15 +132,51 @@ class Training:
             raise DataError(f"{case}: its label vanished while it was read")
         return label
 
-    def _stream(self, labelled: list[str], rest: list[str]) -> TwoStream:
-        prepared = PreparedCases(self.pool, self.plan, self.cache or self.folder / "prepared", rater=self.rater)
+    def _tutor(self, method: Method) -> GeneralistLabels | None:
+        """Who makes labels between two steps, for the method that learns from such."""
+        if not isinstance(method, GmAbs) or not refreshes(method.settings):
+            return None
+        from frugalseg.generalists.registry import build_generalist
+
+        cache = EmbeddingCache((self.cache or self.folder) / "embeddings")
+        generalist = Cached(build_generalist(str(method.settings.generalist)), cache)
+        return GeneralistLabels(
+            self.pool,
+            self.plan,
+            method.settings,
+            self.folder / GENERALIST_LABELS,
+            teacher=method.teacher,
+            generalist=generalist,
+            seed=self.seed,
+            rater=self.rater,
+        )
+
+    def _parts(
+        self, labelled: list[str], rest: list[str], tutor: GeneralistLabels | None
+    ) -> Iterator[tuple[int, TwoStream]]:
+        """Where batches come from, and from which step on: a refresh of the labels begins a new part."""
+        if tutor is None:
+            yield 0, self._stream(labelled, rest)
+            return
+        hidden = tutor.held_out
+        yield 0, self._stream([c for c in labelled if c not in hidden], sorted({*rest, *hidden}))
+        for step in tutor.steps:
+            yield step, self._stream(labelled, rest, load_pseudo=partial(tutor.ready, step=step))
+
+    def _stream(self, labelled: list[str], rest: list[str], *, load_pseudo: LoadPseudo | None = None) -> TwoStream:
+        folder = self.cache or self.folder / "prepared"
+        enclosed = self.settings.enclosed
+        prepared = PreparedCases(self.pool, self.plan, folder, rater=self.rater, enclosed=enclosed)
         sampling = SamplingSettings(
             patch=self.plan.patch,
             n_labelled=self.settings.labelled,
             n_unlabelled=self.settings.unlabelled if rest else 0,
             known_fraction=self.settings.known_fraction,
+            uniform_corners=self.settings.uniform_corners,
         )
-        return TwoStream(labelled, rest, prepared.load, sampling, seed=self.seed, axis=self.plan.axis)
+        return TwoStream(
+            labelled, rest, prepared.load, sampling, seed=self.seed, axis=self.plan.axis, load_pseudo=load_pseudo
+        )
 
     def _make_network(self) -> Any:
         numbers = itertools.count()

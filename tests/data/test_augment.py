@@ -16,6 +16,7 @@ from frugalseg.data.augment_intensity import (
 )
 from frugalseg.data.batch import Batch
 from frugalseg.data.label import UNKNOWN
+from frugalseg.errors import SettingsError
 
 SHAPES = [(10, 12), (8, 10, 12)]
 EVERYTHING = AugmentSettings(
@@ -73,7 +74,7 @@ def test_a_quarter_turn_is_that_of_numpy(shape):
     batch = batch_of(shape, n=1)
     turn = torch.eye(len(shape), len(shape) + 1)
     turn[:2, :2] = torch.tensor([[0.0, -1], [1, 0]])
-    image, label = place(batch.image[0], batch.label[0], Placement((), turn))
+    image, (label,) = place(batch.image[0], batch.label[:1], Placement((), turn))
     assert np.array_equal(label.numpy(), np.rot90(batch.label[0].numpy(), axes=(1, 0)))
     assert np.allclose(image[0].numpy(), np.rot90(batch.image[0, 0].numpy(), axes=(1, 0)), atol=1e-4)
 
@@ -82,20 +83,20 @@ def test_a_rotation_does_not_shear_patches_of_unequal_sides():
     yy, xx = torch.meshgrid(torch.arange(40.0), torch.arange(80.0), indexing="ij")
     disc = ((yy - 19.5) ** 2 + (xx - 39.5) ** 2 < 144).to(torch.uint8)
     c, s = math.cos(0.6), math.sin(0.6)
-    turned = place(torch.zeros(1, 40, 80), disc, Placement((), torch.tensor([[c, -s, 0], [s, c, 0]])))[1]
+    turned = place(torch.zeros(1, 40, 80), disc[None], Placement((), torch.tensor([[c, -s, 0], [s, c, 0]])))[1]
     assert ((turned == 1) != (disc == 1)).sum() < 30  # of 450: only voxels on the rim
 
 
 def test_what_comes_from_outside_is_unknown():
     shift = torch.tensor([[1.0, 0, 1.0], [0, 1, 0]])
-    label = place(torch.zeros(1, 8, 8), torch.ones(8, 8, dtype=torch.uint8), Placement((), shift))[1]
+    label = place(torch.zeros(1, 8, 8), torch.ones(1, 8, 8, dtype=torch.uint8), Placement((), shift))[1][0]
     assert label[:4].eq(1).all()
     assert label[4:].eq(UNKNOWN).all()
 
 
 def test_flips_are_exact():
     batch = batch_of((6, 7), n=1)
-    image, label = place(batch.image[0], batch.label[0], Placement((1,), None))
+    image, (label,) = place(batch.image[0], batch.label[:1], Placement((1,), None))
     assert torch.equal(image, batch.image[0].flip(2))
     assert torch.equal(label, batch.label[0].flip(1))
 
@@ -159,3 +160,49 @@ def test_everything_happens_where_the_batch_is(shape):
     changed = augment(batch.to(torch.device("meta")), EVERYTHING)
     assert (changed.image.device.type, changed.image.shape) == ("meta", batch.image.shape)
     assert (changed.label.device.type, changed.label.dtype) == ("meta", torch.uint8)
+
+
+QUIET = {
+    "turn_probability": 0,
+    "intensity": {f"{n}_probability": 0 for n in ("gamma", "contrast", "bias", "blur", "noise")},
+}
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+@pytest.mark.parametrize("axes", [(0, 1), (1, 2)])
+def test_quarter_turns_are_exact_and_those_of_numpy(turns, axes):
+    batch = batch_of((8, 8, 8), n=1)
+    image, (label,) = place(batch.image[0], batch.label[:1], Placement((), None, (turns, axes)))
+    assert np.array_equal(label.numpy(), np.rot90(batch.label[0].numpy(), turns, axes))
+    assert np.array_equal(image[0].numpy(), np.rot90(batch.image[0, 0].numpy(), turns, axes))
+
+
+def test_quarter_turns_and_flips_show_all_eight_orientations_equally_often():
+    batch = batch_of((4, 4, 3), n=1)
+    settings = AugmentSettings.model_validate({"flip": (0, 1), "quarter_turns": (0, 1), **QUIET})
+    counts = {}
+    for seed in range(400):
+        one = Batch(batch.image, batch.label, 1, ("a",), (seed,))
+        key = augment(one, settings).image.numpy().tobytes()
+        counts[key] = counts.get(key, 0) + 1
+    assert len(counts) == 8
+    assert 25 < min(counts.values()) <= max(counts.values()) < 80
+
+
+def test_without_quarter_turns_nothing_else_is_drawn_than_before():
+    rng, other = torch.Generator().manual_seed(3), torch.Generator().manual_seed(3)
+    assert draw_placement(AugmentSettings(turn_probability=0), 2, rng).turns is None
+    torch.rand((), generator=other)
+    assert torch.equal(rng.get_state(), other.get_state())
+
+
+def test_a_quarter_turn_of_unequal_sides_is_explained():
+    settings = AugmentSettings.model_validate({"quarter_turns": (0, 1), **QUIET})
+    with pytest.raises(SettingsError, match=r"quarter_turns \(0, 1\): a patch of \(6, 8, 8\)"):
+        augment(batch_of((6, 8, 8)), settings)
+
+
+@pytest.mark.parametrize("axes", [(0,), (1, 1), (0, 1, 2), (-1, 0)])
+def test_quarter_turns_need_a_plane(axes):
+    with pytest.raises(ValueError, match="two different axes"):
+        AugmentSettings(quarter_turns=axes)

@@ -148,3 +148,34 @@ def test_a_patch_must_have_two_or_three_positive_sides():
     for patch in ((4,), (4, 0, 4), (4, 4, 4, 4)):
         with pytest.raises(ValidationError, match="patch"):
             SamplingSettings(patch=patch)
+
+
+def places(n, size, **options):
+    """How often a flat patch begins at each place of an axis of n voxels."""
+    stream = sampler(world(shape=(n, n, n), known=((2, 3),)), patch=(size, 6, 6), known_fraction=0.0, **options)
+    starts = [int(image[0, 0, 0, 0] - 1) // n**2 for step in range(300) for image in stream.batch(step).image]
+    return np.bincount(starts, minlength=n - size + 1)
+
+
+def test_uniform_corners_begin_everywhere_equally_often():
+    counts = places(13, 9, uniform_corners=True)
+    assert len(counts) == 5
+    assert counts.min() > 190  # of 1200
+    assert counts.max() < 290
+
+
+def test_otherwise_the_borders_come_more_often_so_that_each_voxel_is_in_as_many_patches():
+    counts = places(13, 9)
+    assert counts[[0, -1]].min() > 1.3 * counts[1:-1].max()
+
+
+def test_uniform_corners_leave_centred_patches_alone():
+    cases = world()
+    a, b = (sampler(cases, known_fraction=1.0, uniform_corners=u).batch(3) for u in (True, False))
+    assert torch.equal(a.image[:2], b.image[:2])
+    assert not torch.equal(a.image[2:], b.image[2:])
+
+
+def test_uniform_corners_pad_small_volumes_too():
+    batch = sampler(world(shape=(4, 9, 9)), patch=(8, 12, 12), known_fraction=0.0, uniform_corners=True).batch(0)
+    assert (batch.image[:, 0] != 0).flatten(1).sum(1).tolist() == [4 * 81] * 4

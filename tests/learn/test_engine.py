@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from frugalseg.data.batch import Batch
 from frugalseg.errors import SettingsError, TrainingDiverged
-from frugalseg.learn.engine import FitSettings, Hardware, Step, fit
+from frugalseg.learn.engine import FitSettings, Hardware, Reach, Step, fit
 from frugalseg.learn.log import read_log
 from frugalseg.learn.method import Method
 from frugalseg.methods import build_method
@@ -203,3 +203,54 @@ def test_volumes_train_as_planes_do(tmp_path: Path) -> None:
 def test_what_is_no_module_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match=r"a method is an nn.Module, but str is none"):
         next(fit("mean-teacher", world(), SHORT, folder=tmp_path, hardware=CPU, seed=0))  # type: ignore[arg-type]
+
+
+def told(done: list[str], *steps: int) -> dict[int, Callable[[], None]]:
+    return {step: lambda step=step: done.append(f"interlude {step}") for step in steps}  # type: ignore[misc]
+
+
+def test_interludes_come_between_their_step_and_the_making_of_its_batch(tmp_path: Path) -> None:
+    done: list[str] = []
+
+    def batches(step: int) -> Batch:
+        done.append(f"batch {step}")
+        return world()(step)
+
+    run(tmp_path, batches=batches, interludes=told(done, 3, 0, 6))
+    assert done == ["interlude 0", *(f"batch {n}" for n in range(3)), "interlude 3", *(f"batch {n}" for n in (3, 4, 5))]
+
+
+@pytest.mark.parametrize(("stop", "repeated"), [(2, [3]), (3, [3]), (4, []), (5, [])])
+def test_a_run_goes_on_from_the_interlude_it_was_stopped_at(tmp_path: Path, stop: int, repeated: list[int]) -> None:
+    settings = SHORT.model_copy(update={"checkpoint_every": 4})
+    _, weights = run(tmp_path / "whole", settings)
+    run(tmp_path / "stopped", settings, stop=stop, interludes=told([], 3))
+    done: list[str] = []
+    rest, resumed = run(tmp_path / "stopped", settings, interludes=told(done, 3))
+    assert done == [f"interlude {n}" for n in repeated]
+    assert rest[0].index == {2: 0, 3: 3, 4: 4, 5: 4}[stop]
+    assert same(weights, resumed)
+
+
+def part(folder: Path, reach: Reach, labels: str, settings: FitSettings = SHORT, **rest: Any) -> Any:
+    return run(folder, settings, reach=reach, about={"labels": labels, "plan": "p"}, **rest)
+
+
+@pytest.mark.parametrize("stop", [None, 1, 2])
+def test_parts_of_a_training_end_as_the_whole(tmp_path: Path, stop: int | None) -> None:
+    _, whole = run(tmp_path / "whole")
+    first, _ = part(tmp_path / "a", Reach(until=3), "few")
+    second = Reach(after=tmp_path / "a")
+    part(tmp_path / "b", second, "more", stop=stop)
+    rest, weights = part(tmp_path / "b", second, "more")
+    assert [s.index for s in first] == [0, 1, 2]
+    assert [s.index for s in rest] == {None: [], 1: [4, 5], 2: [4, 5]}[stop]
+    assert same(whole, weights)
+
+
+def test_a_part_is_not_joined_to_one_of_other_settings(tmp_path: Path) -> None:
+    part(tmp_path / "a", Reach(until=3), "few")
+    with pytest.raises(SettingsError, match=r"cannot go on from .*fit.lr = 0.01 there, 0.5 here"):
+        part(tmp_path / "b", Reach(after=tmp_path / "a"), "more", SHORT.model_copy(update={"lr": 0.5}))
+    with pytest.raises(SettingsError, match=r"belongs to another run \(about.labels"):
+        part(tmp_path / "a", Reach(until=4), "more")

@@ -25,11 +25,11 @@ def test_steps_after_the_checkpoint_are_written_again_and_not_twice(tmp_path: Pa
 
 def test_a_half_written_line_is_left_out_and_replaced(tmp_path: Path) -> None:
     write(tmp_path, start=0, stop=3)
-    text = (tmp_path / "log.jsonl").read_text()
+    text = (tmp_path / "log.jsonl").read_text(encoding="utf-8")
     (tmp_path / "log.jsonl").write_text(text[:-9])
     assert [r["step"] for r in read_log(tmp_path)] == [0, 1]
     write(tmp_path, start=2, stop=3)
-    assert (tmp_path / "log.jsonl").read_text() == text
+    assert (tmp_path / "log.jsonl").read_text(encoding="utf-8") == text
 
 
 def test_no_log_reads_as_empty(tmp_path: Path) -> None:

@@ -107,3 +107,11 @@ def test_a_completed_plan_does_not_change_again():
     plan = tiny_plan().completed()
     assert plan.completed() == plan
     assert plan.dropout == 0.0
+
+
+def test_steps_must_leave_no_gap_between_patches():
+    assert tiny_plan(step=(16, 8, 1)).step == (16, 8, 1)
+    with pytest.raises(SettingsError, match=r"steps of \(17, 8, 8\) leave gaps"):
+        parse(Plan, {**tiny_plan().model_dump(), "step": (17, 8, 8)}, where="plan")
+    with pytest.raises(SettingsError, match="step must hold 3 positive numbers"):
+        parse(Plan, {**tiny_plan().model_dump(), "step": (8, 8)}, where="plan")

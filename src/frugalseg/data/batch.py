@@ -9,12 +9,17 @@ from torch import Tensor
 from frugalseg.errors import SettingsError
 from frugalseg.seeds import derive
 
+TRUST = 254
+"""Full trust in a label that a model has made; 255 is what lies outside of an image."""
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:
     """Patches of one step. The first `n_labelled` come from cases somebody has drawn on, the rest from the others.
 
     `image` is normalised; `label` is `UNKNOWN` (255) wherever nobody has looked, so everywhere in the rest.
+    `pseudo`, where a method learns from labels that a model has made: those (255: none) and, beside them, how far each
+    is to be trusted, in 254ths (`TRUST`).
     `seeds` holds one number a sample: noise drawn through `generators` is the same however the batch is cut over
     processes, and the same when a step is repeated after a restart.
     """
@@ -24,10 +29,12 @@ class Batch:
     n_labelled: int
     cases: tuple[str, ...]
     seeds: tuple[int, ...]
+    pseudo: UInt8[Tensor, "B 2 *space"] | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
-        return replace(self, image=self.image.to(device), label=self.label.to(device))
+        pseudo = None if self.pseudo is None else self.pseudo.to(device)
+        return replace(self, image=self.image.to(device), label=self.label.to(device), pseudo=pseudo)
 
     def channels_last(self) -> "Batch":
         """The same batch with the image's channels innermost in memory, which some networks are faster with."""
@@ -54,6 +61,7 @@ class Batch:
             n_labelled=labelled,
             cases=tuple(self.cases[i] for i in mine),
             seeds=tuple(self.seeds[i] for i in mine),
+            pseudo=None if self.pseudo is None else self.pseudo[mine],
         )
 
     def generators(self, purpose: str) -> list[torch.Generator]:

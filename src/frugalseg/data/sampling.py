@@ -20,6 +20,9 @@ from frugalseg.settings import Settings
 Load = Callable[[str], tuple[np.ndarray, np.ndarray]]
 """Case id -> image (K, *space) float32 and label (*space) uint8, both memory-mapped where they are large."""
 
+LoadPseudo = Callable[[str], np.ndarray]
+"""Case id -> labels a model has made and their trust in 254ths, (2, *space) uint8."""
+
 POINTS_PER_CLASS = 2048
 """Known voxels of a class that are remembered of a case as centres; more would show the same places."""
 
@@ -40,14 +43,15 @@ class SamplingSettings(Settings):
     n_labelled: int = Field(2, ge=1)
     n_unlabelled: int = Field(2, ge=0)
     known_fraction: float = Field(0.7, ge=0, le=1)  # labelled patches centred on a known voxel, classes in turn; ours
+    uniform_corners: bool = False  # other patches: every place inside equally often; else more at the borders
 
 
 class TwoStream:
     """Endless seeded batches; each stream goes through its cases in a new order again and again.
 
     With `axis` a 2D patch is cut from one slice of a volume across that axis: a slice with known voxels in the
-    labelled stream, any slice in the other. Raises `DataError` without a labelled case, `SettingsError` for a patch
-    that does not fit.
+    labelled stream, any slice in the other. With `load_pseudo` the labels that a model has made come along. Raises
+    `DataError` without a labelled case, `SettingsError` for a patch that does not fit.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class TwoStream:
         *,
         seed: int,
         axis: int | None = None,
+        load_pseudo: LoadPseudo | None = None,
     ) -> None:
         if not labelled:
             raise DataError("no case has a label: annotate some units before training")
@@ -68,6 +73,7 @@ class TwoStream:
             raise SettingsError(f"{settings.n_unlabelled} unlabelled patches a step, but every case has a label")
         self.labelled, self.unlabelled = tuple(labelled), tuple(unlabelled)
         self.load, self.settings, self.seed, self.axis = load, settings, seed, axis
+        self.load_pseudo = load_pseudo
         self._points: OrderedDict[str, list[np.ndarray]] = OrderedDict()
 
     def batch(self, step: int) -> Batch:
@@ -79,10 +85,11 @@ class TwoStream:
         patches += [self._unlabelled_patch(c, s) for c, s in zip(rest, seeds[len(known) :], strict=True)]
         return Batch(
             image=torch.from_numpy(np.stack([image for image, _ in patches])),
-            label=torch.from_numpy(np.stack([label for _, label in patches])),
+            label=torch.from_numpy(np.stack([maps[0] for _, maps in patches])),
             n_labelled=len(known),
             cases=(*known, *rest),
             seeds=tuple(seeds),
+            pseudo=torch.from_numpy(np.stack([maps[1:] for _, maps in patches])) if self.load_pseudo else None,
         )
 
     def _cases(self, name: str, cases: tuple[str, ...], step: int, n: int) -> list[str]:
@@ -100,19 +107,25 @@ class TwoStream:
             raise DataError(f"{case}: its label has no known voxel; draw on it or take it out of the labelled cases")
         group = points[int(rng.integers(len(points)))]
         point = np.array(np.unravel_index(group[int(rng.integers(len(group)))], label.shape))
-        if rng.random() >= self.settings.known_fraction:
+        is_anywhere = rng.random() >= self.settings.known_fraction
+        if is_anywhere:
             anywhere = rng.integers(label.shape)
             if self.axis is not None:
                 anywhere[self.axis] = point[self.axis]  # a slice with known voxels is needed all the same
             point = anywhere
-        return self._cut(image, label, point, rng)
+        maps = self._maps(case, label)
+        return self._cut(image, maps, point, rng, start=self._anywhere if is_anywhere else _start)
 
     def _unlabelled_patch(self, case: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
         image, label = self.load(case)
         rng = np.random.default_rng(seed)
         point = rng.integers(label.shape)
-        patch, known = self._cut(image, label, point, rng)
-        return patch, np.full_like(known, UNKNOWN)
+        maps = self._maps(case, np.broadcast_to(np.uint8(UNKNOWN), label.shape))
+        return self._cut(image, maps, point, rng, start=self._anywhere)
+
+    def _maps(self, case: str, label: np.ndarray) -> list[np.ndarray]:
+        """The label, and behind it what a model has said and its trust."""
+        return [label, *self.load_pseudo(case)] if self.load_pseudo else [label]
 
     def _known_points(self, case: str, label: np.ndarray) -> list[np.ndarray]:
         """Some known voxels of each class of a case, as indices into the flat label."""
@@ -123,19 +136,37 @@ class TwoStream:
         self._points.move_to_end(case)
         return self._points[case]
 
+    @property
+    def _anywhere(self) -> "Start":
+        """Where a patch begins that needs no certain voxel inside."""
+        return _corner if self.settings.uniform_corners else _start
+
     def _cut(
-        self, image: np.ndarray, label: np.ndarray, point: np.ndarray, rng: np.random.Generator
+        self,
+        image: np.ndarray,
+        maps: Sequence[np.ndarray],
+        point: np.ndarray,
+        rng: np.random.Generator,
+        *,
+        start: "Start",
     ) -> tuple[np.ndarray, np.ndarray]:
-        """A patch that holds the point somewhere, moved inside of the volume as far as it fits, padded elsewhere."""
+        """A patch at the place that `start` chooses along each axis, padded where it is larger than the volume.
+
+        The maps, each (*space) uint8, become one array (M, *patch).
+        """
         if self.axis is not None:
             across = (slice(None),) * self.axis
-            image, label = image[(slice(None), *across, point[self.axis])], label[(*across, point[self.axis])]
+            image, maps = (
+                image[(slice(None), *across, point[self.axis])],
+                [m[(*across, point[self.axis])] for m in maps],
+            )
             point = np.delete(point, self.axis)
-        patch = self.settings.patch
-        if len(patch) != label.ndim:
-            raise SettingsError(f"a patch of {len(patch)} axes cannot be cut from a case with {label.ndim}")
-        starts = [_start(int(c), n, size, rng) for c, n, size in zip(point, label.shape, patch, strict=True)]
-        return _padded(image, starts, patch, 0), _padded(label[None], starts, patch, UNKNOWN)[0]
+        patch, shape = self.settings.patch, image.shape[1:]
+        if len(patch) != len(shape):
+            raise SettingsError(f"a patch of {len(patch)} axes cannot be cut from a case with {len(shape)}")
+        starts = [start(int(c), n, size, rng) for c, n, size in zip(point, shape, patch, strict=True)]
+        cut = [_padded(m[None], starts, patch, UNKNOWN) for m in maps]
+        return _padded(image, starts, patch, 0), np.concatenate(cut)
 
 
 def known_points(label: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
@@ -170,6 +201,15 @@ def _start(center: int, n: int, size: int, rng: np.random.Generator) -> int:
         return -int(rng.integers(size - n + 1))
     jittered = center - size // 2 + int(rng.integers(-(size // 4), size // 4 + 1))
     return min(max(jittered, 0), n - size)
+
+
+def _corner(_center: int, n: int, size: int, rng: np.random.Generator) -> int:
+    """First index of a stretch of `size`, all that lie inside of 0..n equally often, else with random padding."""
+    return int(rng.integers(n - size + 1)) if n > size else -int(rng.integers(size - n + 1))
+
+
+Start = Callable[[int, int, int, np.random.Generator], int]
+"""Centre, length of the axis, length of the patch, generator -> first index of the patch."""
 
 
 def _padded(array: np.ndarray, starts: Sequence[int], patch: tuple[int, ...], fill: float) -> np.ndarray:

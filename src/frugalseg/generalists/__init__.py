@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from frugalseg.generalists.generalist import Side
 from frugalseg.generalists.predictor import Predictor, Zoom
-from frugalseg.generalists.sam import Side
 
 __all__ = ["generalist"]
 

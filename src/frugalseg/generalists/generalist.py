@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from torch import Tensor
@@ -11,6 +11,9 @@ from frugalseg.errors import DataError
 from frugalseg.generalists.frame import Frame, Window
 from frugalseg.generalists.masks import Masks
 from frugalseg.generalists.prompts import PromptKind, Prompts
+
+Side = Literal["auto"] | int
+"""Pixels of the square that a picture is brought to, for a generalist that has several; auto: what it needs."""
 
 
 @dataclass(frozen=True)

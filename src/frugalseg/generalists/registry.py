@@ -9,8 +9,8 @@ from torch import Tensor
 from frugalseg.errors import SettingsError, lookup
 from frugalseg.generalists.classic import Classic
 from frugalseg.generalists.clicks import ADAPTER, ClickGeneralist, with_adapter
-from frugalseg.generalists.generalist import Generalist, GeneralistInfo
-from frugalseg.generalists.sam import SamGeneralist, Side
+from frugalseg.generalists.generalist import Generalist, GeneralistInfo, Side
+from frugalseg.generalists.sam import SamGeneralist
 from frugalseg.generalists.weights import WEIGHTS, find_weights, read_state, weights_fingerprint
 
 State = Mapping[str, Tensor]

@@ -3,20 +3,17 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from frugalseg.generalists.frame import Frame, fit_frame, squash_frame
-from frugalseg.generalists.generalist import Embedding, GeneralistInfo, View, check_prompts
+from frugalseg.generalists.generalist import Embedding, GeneralistInfo, Side, View, check_prompts
 from frugalseg.generalists.masks import Masks
 from frugalseg.generalists.pixels import to_rgb
 from frugalseg.generalists.prompts import PADDING, Prompts
 from frugalseg.generalists.sam_decoder import TOKENS_A_GROUP, SamDecoder
-
-Side = Literal["auto"] | int
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from frugalseg.errors import DataError
-from frugalseg.generalists.generalist import GeneralistInfo
-from frugalseg.generalists.sam import Intake, SamGeneralist, Side, spread, standard
+from frugalseg.generalists.generalist import GeneralistInfo, Side
+from frugalseg.generalists.sam import Intake, SamGeneralist, spread, standard
 from frugalseg.generalists.sam_decoder import SamDecoder, decoder_state
 from frugalseg.generalists.tinyvit import TinyViT, fused
 

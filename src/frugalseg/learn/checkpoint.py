@@ -50,6 +50,20 @@ def restore(path: Path, method: nn.Module, optimizer: Optimizer, *, identity: Ma
     return int(state["done"])
 
 
+def adopt(path: Path, earlier: Path, *, identity: Mapping[str, Any]) -> None:
+    """Makes the checkpoint of an earlier run the first one of this run, which goes on with it on other labels.
+
+    Raises `SettingsError` when they differ in more than what they learn from, `DataError` when it cannot be read.
+    """
+    state = _read(earlier)
+    old, new = state["identity"], _plain(identity)
+    changes = [c for c in _differences(old, new) if not c.startswith("about.labels = ")]
+    if changes:
+        raise SettingsError(f"a run cannot go on from {earlier}: {'; '.join(changes)}; give it the same settings")
+    with atomic_path(path) as part:
+        torch.save({**state, "identity": new}, part)
+
+
 def clear_leftovers(path: Path) -> None:
     """Removes half-written checkpoints that killed runs left beside `path`."""
     for part in sorted(path.parent.glob(f".part-*-{path.name}")):

@@ -6,11 +6,12 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
@@ -27,7 +28,7 @@ from frugalseg.settings import Settings
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["FitSettings", "Hardware", "Step", "fit"]
+__all__ = ["FitSettings", "Hardware", "Reach", "Step", "fit"]
 
 CHECKPOINT = "last.ckpt"
 
@@ -40,7 +41,9 @@ class FitSettings(Settings):
     optimizer: Literal["adamw", "sgd"] = "adamw"
     weight_decay: float = Field(1e-2, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1)  # of sgd
+    nesterov: bool = True  # sgd looks ahead, as in nnU-Net; without effect at momentum 0
     schedule: Literal["poly", "cosine", "constant"] = "poly"  # of the learning rate over all steps
+    drops: tuple[NonNegativeInt, ...] = ()  # from each of these steps on the learning rate is a tenth of what it was
     warmup: int = Field(0, ge=0)  # steps in which the learning rate rises in a line
     clip_norm: float | None = Field(12, gt=0)  # largest gradient norm; 12 as in nnU-Net
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
@@ -60,6 +63,18 @@ class Step:
     lr: float
 
 
+@dataclass(frozen=True)
+class Reach:
+    """A part of a training: from where the run in the folder `after` ended, to before the step `until`.
+
+    The learning rate and all ramps are those of the whole, of `FitSettings.steps`. The earlier run has the same
+    settings, but may have learnt from fewer labels.
+    """
+
+    after: Path | None = None
+    until: int | None = None
+
+
 def fit(
     method: Method,
     batches: Callable[[int], Batch],
@@ -69,6 +84,8 @@ def fit(
     hardware: Hardware,
     seed: int,
     about: Mapping[str, Any] | None = None,
+    interludes: Mapping[int, Callable[[], None]] | None = None,
+    reach: Reach | None = None,
 ) -> Iterator[Step]:
     """Trains a method (an `nn.Module`) and yields a record after each step; `method.predictor` is the result.
 
@@ -77,28 +94,30 @@ def fit(
 
     The folder gets ``last.ckpt`` and ``log.jsonl``. A folder that has a checkpoint of the same run is continued, on
     the CPU to the same bits as if it had never stopped; a finished one yields nothing and loads its weights.
-    `about` is what else makes the run this one (data, plan; JSON values). Raises `SettingsError` when the checkpoint
-    is of other settings, and `TrainingDiverged` when a loss or the gradient is not finite.
+    `about` is what else makes the run this one (data, plan; JSON values). `interludes` are called by every process
+    before the batch of their step is made, behind a checkpoint; a run that goes on from such a step calls it again, and
+    those of earlier steps not. `reach` is for a run that is a part of a longer one. Raises `SettingsError` when the
+    checkpoint is of other settings, and `TrainingDiverged` when a loss or the gradient is not finite.
     """
     if not isinstance(method, nn.Module):
         raise TypeError(f"a method is an nn.Module, but {type(method).__name__} is none")
     fabric = hardware.launch(settings.precision)
     run = _Run(fabric, method, settings=settings, seed=seed, path=folder / CHECKPOINT, about=about or {})
-    done = run.restore()
+    reach = reach or Reach()
+    done, end = run.restore(reach.after), min(reach.until or settings.steps, settings.steps)
     fabric.barrier()  # nobody writes a checkpoint before everybody has looked for one
     log = RunLog(folder, done, tensorboard=settings.tensorboard) if processes.is_first() else None
     try:
-        with closing(_prefetched(batches, done, settings.steps)) as ahead:
-            began = time.perf_counter()
-            for index, batch in ahead:
-                losses, lr = run.advance(index, batch)
-                step = Step(index, losses, time.perf_counter() - began, lr)
-                if log and index % settings.log_every == 0:
-                    log.write(index, step.losses, lr=step.lr, seconds=step.seconds)
-                if (index + 1) % settings.checkpoint_every == 0 or index + 1 == settings.steps:
-                    run.save(index + 1)
+        for start, stop in _stretches(done, end, interludes or {}):
+            if interludes and start in interludes:
+                interludes[start]()
+                fabric.barrier()
+            for step in run.stretch(batches, start, stop):
+                if log and step.index % settings.log_every == 0:
+                    log.write(step.index, step.losses, lr=step.lr, seconds=step.seconds)
+                if (step.index + 1) % settings.checkpoint_every == 0 or step.index + 1 == stop:
+                    run.save(step.index + 1)
                 yield step
-                began = time.perf_counter()
     finally:
         if log:
             log.close()
@@ -126,13 +145,26 @@ class _Run:
         self.module, self.optimizer = fabric.setup(_Losses(method), _optimizer(self.trained, settings))
         self.identity = _identity(method, settings, seed, about)
 
-    def restore(self) -> int:
-        """Loads the checkpoint; returns how many steps were done before."""
+    def restore(self, earlier: Path | None) -> int:
+        """Loads the checkpoint, or that of an earlier run's folder; returns how many steps were done before."""
+        if earlier is not None and not self.path.exists():
+            if processes.is_first():
+                checkpoint.adopt(self.path, earlier / CHECKPOINT, identity=self.identity)
+            self.fabric.barrier()
         done = checkpoint.restore(self.path, self.method, self.optimizer, identity=self.identity)
         if processes.is_first():
             checkpoint.clear_leftovers(self.path)
         self.module.train()
         return done
+
+    def stretch(self, batches: Callable[[int], Batch], start: int, stop: int) -> Generator[Step]:
+        """The steps from `start` to before `stop`."""
+        with closing(_prefetched(batches, start, stop)) as ahead:
+            began = time.perf_counter()
+            for index, batch in ahead:
+                losses, lr = self.advance(index, batch)
+                yield Step(index, losses, time.perf_counter() - began, lr)
+                began = time.perf_counter()
 
     def save(self, done: int) -> None:
         if processes.is_first():
@@ -145,7 +177,9 @@ class _Run:
         devices = [self.fabric.device] if self.fabric.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(derive(self.seed, "step", index, processes.rank()))
-            terms = self.module(mine.image, mine.label, mine.n_labelled, mine.cases, mine.seeds, index)
+            terms = self.module(
+                mine.image, mine.label, mine.n_labelled, mine.cases, mine.seeds, mine.pseudo, step=index
+            )
             losses = self._checked(terms, index, batch)
             self._descend(torch.stack([*terms.values()]).sum(), index, batch)
             self.method.after(index)
@@ -153,7 +187,7 @@ class _Run:
 
     def _set_learning_rate(self, index: int) -> float:
         s = self.settings
-        lr = s.lr * learning_rate_factor(s.schedule, index, steps=s.steps, warmup=s.warmup)
+        lr = s.lr * learning_rate_factor(s.schedule, index, steps=s.steps, warmup=s.warmup, drops=s.drops)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         return lr
@@ -204,13 +238,28 @@ class _Losses(nn.Module):
         self.method: Any = method
 
     def forward(
-        self, image: Tensor, label: Tensor, n_labelled: int, cases: tuple[str, ...], seeds: tuple[int, ...], step: int
+        self,
+        image: Tensor,
+        label: Tensor,
+        n_labelled: int,
+        cases: tuple[str, ...],
+        seeds: tuple[int, ...],
+        pseudo: Tensor | None,
+        *,
+        step: int,
     ) -> dict[str, Tensor]:
-        terms: dict[str, Tensor] = self.method.losses(Batch(image, label, n_labelled, cases, seeds), step)
+        batch = Batch(image, label, n_labelled, cases, seeds, pseudo)
+        terms: dict[str, Tensor] = self.method.losses(batch, step)
         if processes.world() == 1:
             return terms
         zero = 0 * torch.stack([p.sum() for p in self.method.parameters() if p.requires_grad]).sum()
         return {name: term + zero for name, term in terms.items()}
+
+
+def _stretches(done: int, steps: int, interludes: Mapping[int, Any]) -> Iterator[tuple[int, int]]:
+    """From where a run stands to its end, cut at the interludes in between."""
+    cuts = [done, *(step for step in sorted(interludes) if done < step < steps), steps]
+    return ((start, stop) for start, stop in pairwise(cuts) if start < stop)
 
 
 def _prefetched(batches: Callable[[int], Batch], start: int, stop: int) -> Generator[tuple[int, Batch]]:
@@ -228,9 +277,8 @@ def _prefetched(batches: Callable[[int], Batch], start: int, stop: int) -> Gener
 
 def _optimizer(trained: list[nn.Parameter], settings: FitSettings) -> Optimizer:
     if settings.optimizer == "sgd":
-        return SGD(
-            trained, settings.lr, settings.momentum, weight_decay=settings.weight_decay, nesterov=settings.momentum > 0
-        )
+        nesterov = settings.nesterov and settings.momentum > 0
+        return SGD(trained, settings.lr, settings.momentum, weight_decay=settings.weight_decay, nesterov=nesterov)
     return AdamW(trained, settings.lr, weight_decay=settings.weight_decay)
 
 

@@ -25,6 +25,12 @@ def is_first() -> bool:
     return rank() == 0
 
 
+def barrier() -> None:
+    """Returns when every process has come here."""
+    if world() > 1:
+        dist.barrier()
+
+
 def total(x: Tensor) -> Tensor:
     """The sum of `x` over all processes, with its gradient; `x` itself when there is one.
 

@@ -7,7 +7,9 @@ from typing import Any
 from frugalseg.errors import lookup
 from frugalseg.learn.method import MakeNetwork, Method
 from frugalseg.methods.cps import Cps, CpsSettings
+from frugalseg.methods.gmabs import GmAbs, GmAbsSettings
 from frugalseg.methods.mean_teacher import MeanTeacher, MeanTeacherSettings
+from frugalseg.methods.scribble import Scribble, ScribbleMethodSettings
 from frugalseg.methods.supervised import Supervised, SupervisedSettings
 from frugalseg.methods.ua_mt import UaMt, UaMtSettings
 from frugalseg.settings import Settings, parse
@@ -21,6 +23,7 @@ class MethodEntry:
     build: Callable[[MakeNetwork, Any], Method]
     summary: str
     uses_unlabelled: bool = True
+    knows_steps: bool = False  # has an option `steps`, which is the length of the whole training
 
 
 METHODS: Mapping[str, MethodEntry] = {
@@ -28,6 +31,10 @@ METHODS: Mapping[str, MethodEntry] = {
     "mean-teacher": MethodEntry(MeanTeacherSettings, MeanTeacher, "consistency with a slow average of the student"),
     "ua-mt": MethodEntry(UaMtSettings, UaMt, "mean teacher that counts only where the teacher is sure"),
     "cps": MethodEntry(CpsSettings, Cps, "two networks label for each other"),
+    "gmabs": MethodEntry(
+        GmAbsSettings, GmAbs, "mean teacher, and labels by a generalist that it prompts", knows_steps=True
+    ),
+    "scribble": MethodEntry(ScribbleMethodSettings, Scribble, "strokes: two decoders whose mix is the pseudo-label"),
 }
 
 

@@ -1,8 +1,8 @@
 """What a specialist's network is built from, and how its levels follow from the patch and the spacing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -45,6 +45,28 @@ class SegmentationNetwork(Protocol):
         self, x: Float[Tensor, "B K *space"]
     ) -> tuple[Float[Tensor, "B C *space"], Float[Tensor, "B F *space"]]:
         """Logits, and the full-resolution features of which the 1x1 head makes them."""
+        ...
+
+
+@runtime_checkable
+class EncoderDecoder(Protocol):
+    """A network whose two halves can be called alone, so that several decoders may share one encoder.
+
+    ``network(x)`` is ``network.decode(network.encode(x), x)[0]``.
+    """
+
+    def encode(self, x: Float[Tensor, "B K *space"]) -> list[Tensor]:
+        """The feature maps (B, F, *) of all levels, all that the decoder gets beside the image."""
+        ...
+
+    def decode(
+        self, maps: Sequence[Tensor], image: Float[Tensor, "B K *space"]
+    ) -> tuple[Float[Tensor, "B C *space"], Float[Tensor, "B F *space"]]:
+        """Logits and full-resolution features of the feature maps of an image."""
+        ...
+
+    def share_encoder(self, other: Any) -> None:
+        """Takes the encoder of another network of the same architecture as its own from now on."""
         ...
 
 

@@ -1,12 +1,13 @@
 """The trained specialist: it predicts in an image's own geometry, and it is one file."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import torch
 from jaxtyping import Float32
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -18,8 +19,10 @@ from frugalseg.data.image import Image
 from frugalseg.data.label import SemanticLabel
 from frugalseg.errors import DataError, SettingsError
 from frugalseg.files import atomic_path
+from frugalseg.seeds import stream
 from frugalseg.settings import parse
 from frugalseg.specialist.architecture import SegmentationNetwork
+from frugalseg.specialist.dropout import thinned
 from frugalseg.specialist.plan import Plan, build_network
 from frugalseg.specialist.predict import evaluating, predict_windows, with_flips
 from frugalseg.specialist.prepare import prepare_image
@@ -68,6 +71,27 @@ class Model:
     def probabilities(self, image: Image, *, flips: bool = False) -> Float32[np.ndarray, " C *space"]:
         """Class probabilities at the image's own voxels."""
         return self._run(image, lambda x: cast(Tensor, self.network(x)).softmax(1), flips=flips)
+
+    def samples(self, image: Image, *, n: int, seed: int = 0) -> Iterator[Float32[np.ndarray, " C *space"]]:
+        """Class probabilities by n draws of the network's dropout, one after the other; the same draws for each image.
+
+        All are equal where the network has no dropout.
+        """
+        for k in range(n):
+            with thinned(self.network, stream(seed, "dropout", k)):
+                p = self.probabilities(image)
+            yield p
+
+    def probabilities_and_features(self, image: Image) -> tuple[np.ndarray, np.ndarray]:
+        """What `probabilities` and `features` give, (C, *space) and (F, *space), in one go."""
+        network = cast(SegmentationNetwork, self.network)
+
+        def both(x: Tensor) -> Tensor:
+            logits, features = network.forward_features(x)
+            return torch.cat([logits.softmax(1), features], 1)
+
+        found = self._run(image, both, flips=False)
+        return found[: len(self.plan.classes)], found[len(self.plan.classes) :]
 
     def features(self, image: Image) -> Float32[np.ndarray, " F *space"]:
         """The features before the head, at the image's own voxels."""

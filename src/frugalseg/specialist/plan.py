@@ -43,12 +43,22 @@ class Plan(Settings):
     spacing: tuple[float, ...] | None = Field(
         None, description="of a voxel in mm, images are resampled; null: as it is"
     )
-    normalise: Literal["percentile", "zscore"] = Field(
+    side: int | None = Field(
+        None, ge=8, description="voxels of an image's longer side after resampling, where spacing is not known"
+    )
+    normalise: Literal["percentile", "zscore", "none"] = Field(
         default="percentile",
-        description="percentile: clipped to 0.5..99.5 % of the image, then mean 0 and std 1; zscore: only that",
+        description="percentile: clipped to 0.5..99.5 % of the image, then mean 0 and std 1; zscore: only that; "
+        "none: as it is in the file",
     )
     patch: Axes = Field(description="voxels that the network sees at once")
     overlap: float = Field(default=0.5, ge=0, lt=1, description="of neighbouring patches in prediction, a share")
+    step: Axes | None = Field(
+        None, description="voxels from one patch to the next in prediction, in the place of overlap; null: from overlap"
+    )
+    blend: Literal["gaussian", "uniform"] = Field(
+        default="gaussian", description="gaussian: patches count less at their borders in prediction; uniform: equally"
+    )
     network: str = Field(default="unet-small", description=" | ".join(NETWORKS))
     dropout: float | None = Field(
         default=None, ge=0, lt=1, description="share of channels; null: as the network has it"
@@ -67,10 +77,18 @@ class Plan(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> "Plan":
-        by_axis = {"patch": (self.patch,), "spacing": (self.spacing,) if self.spacing else ()}
+        by_axis = {
+            "patch": (self.patch,),
+            "spacing": (self.spacing,) if self.spacing else (),
+            "step": (self.step,) if self.step else (),
+        }
         for name, rows in {**by_axis, "strides": self.strides, "kernels": self.kernels}.items():
             if any(len(row) != self.ndim or min(row) <= 0 for row in rows):
                 raise ValueError(f"{name} must hold {self.ndim} positive numbers, because ndim is {self.ndim}")
+        if self.step and any(step > n for step, n in zip(self.step, self.patch, strict=True)):
+            raise ValueError(f"steps of {self.step} leave gaps between patches of {self.patch}; make them smaller")
+        if self.side is not None and self.spacing is not None:
+            raise ValueError("images are brought to a side or to a spacing, not to both; set one of them to null")
         if self.axis is not None and self.ndim == 3:
             raise ValueError("axis is for 2D plans on volumes; set it to null, or ndim to 2")
         if len(self.strides) != len(self.kernels) or (self.strides and len(self.widths) != len(self.strides)):

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from frugalseg.data.enclosing import outside_is_background
 from frugalseg.data.geometry import Geometry
 from frugalseg.data.image import Image
 from frugalseg.data.label import UNKNOWN, SemanticLabel
 from frugalseg.data.pool import Pool
-from frugalseg.errors import DataError
+from frugalseg.errors import DataError, SettingsError
 from frugalseg.files import atomic_path, fingerprint_array, fingerprint_json
 from frugalseg.specialist.plan import Plan
 from frugalseg.specialist.resample import resample_image, resample_label
@@ -19,11 +20,18 @@ FORM = 1
 
 
 def prepared_shape(geometry: Geometry, plan: Plan) -> tuple[int, ...]:
-    """The shape of an image on the plan's spacing. Raises `DataError` when it has other axes than the plan."""
+    """The shape of an image on the plan's spacing, or with its side.
+
+    Raises `DataError` when it has other axes than the plan.
+    """
     if geometry.ndim != plan.space:
         raise DataError(
             f"the image has {geometry.ndim} axes (shape {geometry.shape}), but the plan is for {plan.space}"
         )
+    if plan.side is not None:
+        seen = [n for axis, n in enumerate(geometry.shape) if axis != plan.axis]
+        factor = plan.side / max(seen)
+        return tuple(n if axis == plan.axis else max(1, round(n * factor)) for axis, n in enumerate(geometry.shape))
     if plan.spacing is None:
         return geometry.shape
     target = list(plan.spacing)
@@ -35,7 +43,9 @@ def prepared_shape(geometry: Geometry, plan: Plan) -> tuple[int, ...]:
 
 
 def prepare_image(image: Image, plan: Plan) -> np.ndarray:
-    """The image as (K, *space) float32, normalised channel by channel, on the plan's spacing; all 0 if constant.
+    """The image as (K, *space) float32, normalised channel by channel, on the plan's spacing.
+
+    A constant channel is all 0, unless nothing is normalised.
 
     Raises `DataError` when axes or channels are not the plan's.
     """
@@ -47,6 +57,8 @@ def prepare_image(image: Image, plan: Plan) -> np.ndarray:
 
 
 def _normalised(x: np.ndarray, how: str) -> np.ndarray:
+    if how == "none":
+        return x
     low, high = float(x.min()), float(x.max())
     if low == high:
         return np.zeros_like(x)
@@ -68,11 +80,18 @@ class PreparedCases:
 
     A file's name is a fingerprint of its source and of what the plan does to it, so folders may be shared by runs,
     plans and processes; files are written whole or not at all. Nothing stays open or in memory between calls. A
-    case's label is looked up once: what is drawn later is seen by the next `PreparedCases`.
+    case's label is looked up once: what is drawn later is seen by the next `PreparedCases`. With `enclosed` labels are
+    as `outside_is_background` makes them, slice by slice; raises `SettingsError` for a plan that sees no slices.
     """
 
-    def __init__(self, pool: Pool, plan: Plan, folder: str | Path, *, rater: str | None = None) -> None:
-        self.pool, self.plan, self.folder, self.rater = pool, plan, Path(folder), rater
+    def __init__(
+        self, pool: Pool, plan: Plan, folder: str | Path, *, rater: str | None = None, enclosed: bool = False
+    ) -> None:
+        if enclosed and plan.ndim == 3:
+            raise SettingsError(
+                "'enclosed' looks at slices, but the plan is a 3D one; set plan.ndim to 2, or leave it out"
+            )
+        self.pool, self.plan, self.folder, self.rater, self.enclosed = pool, plan, Path(folder), rater, enclosed
         self._images: dict[str, Path] = {}
         self._labels: dict[str, Path | None] = {}
 
@@ -99,7 +118,7 @@ class PreparedCases:
 
     def _image_file(self, case: str) -> Path:
         found = self.pool[case]
-        plan = self.plan.model_dump(mode="json", include={"ndim", "axis", "channels", "spacing", "normalise"})
+        plan = self.plan.model_dump(mode="json", include={"ndim", "axis", "channels", "spacing", "side", "normalise"})
         file = self._file("image", found.source.fingerprint(), found.geometry, plan)
         if not file.exists():
             try:
@@ -117,7 +136,10 @@ class PreparedCases:
             raise DataError(
                 f"{case}: its label has shape {label.array.shape}, its image {geometry.shape}; draw it again"
             )
-        plan = self.plan.model_dump(mode="json", include={"ndim", "axis", "spacing"})
+        plan = self.plan.model_dump(mode="json", include={"ndim", "axis", "spacing", "side"})
+        if self.enclosed:
+            plan["enclosed"] = True
+            label = SemanticLabel(_enclosed(label.array, self.plan.axis), label.classes)
         file = self._file("label", fingerprint_array(label.array), geometry, plan)
         if not file.exists():
             _write(file, prepare_label(label, geometry, self.plan))
@@ -126,6 +148,13 @@ class PreparedCases:
     def _file(self, what: str, content: str, geometry: Geometry, plan: dict[str, Any]) -> Path:
         key = fingerprint_json([FORM, content, geometry.shape, geometry.spacing, plan])
         return self.folder / f"{key}.{what}.npy"
+
+
+def _enclosed(array: np.ndarray, axis: int | None) -> np.ndarray:
+    """The label with the outside of every slice's strokes as background."""
+    if axis is None:
+        return outside_is_background(array)
+    return np.moveaxis(np.stack([outside_is_background(part) for part in np.moveaxis(array, axis, 0)]), 0, axis)
 
 
 def _write(file: Path, array: np.ndarray) -> None:

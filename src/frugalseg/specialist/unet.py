@@ -10,6 +10,7 @@ step on two CPU cores takes less than half of the time.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -50,16 +51,31 @@ class UNet(nn.Module):
         self, x: Float[Tensor, "B K *space"]
     ) -> tuple[Float[Tensor, "B C *space"], Float[Tensor, "B F *space"]]:
         """Logits and the full-resolution features of which the head makes them."""
-        image, skips = x, []
+        return self.decode(self.encode(x), x)
+
+    def encode(self, x: Float[Tensor, "B K *space"]) -> list[Tensor]:
+        """The encoder's feature maps, one a level, the finest first."""
+        maps = []
         for block in self.encoder:
             x = block(x)
-            skips.append(x)
-        x = self.dropout(skips.pop())
+            maps.append(x)
+        return maps
+
+    def decode(
+        self, maps: Sequence[Tensor], image: Float[Tensor, "B K *space"]
+    ) -> tuple[Float[Tensor, "B C *space"], Float[Tensor, "B F *space"]]:
+        """Logits and features, as `forward_features` gives them, of the feature maps of an image."""
+        *skips, x = maps
+        x = self.dropout(x)
         for up, block in zip(self.up, self.decoder, strict=True):
             skip = skips.pop()
             x = block(torch.cat([_crop(up(x), skip), skip], 1))
         features = self.dropout(x if self.full is None else self.full(x, image))
         return self.head(features), features
+
+    def share_encoder(self, other: "UNet") -> None:
+        """Takes the encoder of another network of the same architecture as its own from now on."""
+        self.encoder = other.encoder
 
 
 def n_features(architecture: Architecture) -> int:

@@ -5,6 +5,7 @@ connection inside a stage, batch norm, channel dropout at the deepest stage and 
 in 3D at width 16 with one channel and two classes.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from jaxtyping import Float
@@ -50,16 +51,29 @@ class VNet(nn.Module):
         self, x: Float[Tensor, "B K *space"]
     ) -> tuple[Float[Tensor, "B C *space"], Float[Tensor, "B F *space"]]:
         """Logits and the full-resolution features of which the head makes them (the prototype features of GM-ABS)."""
-        inside = (slice(None), slice(None), *[slice(n) for n in x.shape[2:]])
-        x, skips = self.encoder[0](_padded(x)), []
+        return self.decode(self.encode(x), x)
+
+    def encode(self, x: Float[Tensor, "B K *space"]) -> list[Tensor]:
+        """The encoder's feature maps, one a level, the finest first, of the padded image."""
+        maps = [self.encoder[0](_padded(x))]
         for down, stage in zip(self.down, self.encoder[1:], strict=True):
-            skips.append(x)
-            x = stage(down(x))
+            maps.append(stage(down(maps[-1])))
+        return maps
+
+    def decode(
+        self, maps: Sequence[Tensor], image: Float[Tensor, "B K *space"]
+    ) -> tuple[Float[Tensor, "B C *space"], Float[Tensor, "B F *space"]]:
+        """Logits and features, as `forward_features` gives them, of the feature maps of an image."""
+        *skips, x = maps
         x = self.dropout(x)
         for up, stage in zip(self.up, self.decoder, strict=True):
             x = stage(up(x) + skips.pop())
-        features = self.dropout(x)[inside]
+        features = self.dropout(x)[(slice(None), slice(None), *[slice(n) for n in image.shape[2:]])]
         return self.head(features), features
+
+    def share_encoder(self, other: "VNet") -> None:
+        """Takes the encoder of another network of the same architecture as its own from now on."""
+        self.encoder, self.down = other.encoder, other.down
 
 
 def _stage(ndim: int, n_in: int, n_out: int, convolutions: int) -> nn.Sequential:

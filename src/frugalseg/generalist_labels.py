@@ -1,0 +1,213 @@
+"""Labels that a generalist gives while a specialist is trained: asked for by its teacher, judged, and made ready.
+
+The folder holds, by case and step: the labels with their prompts (``said/``, `prompt.pseudo_labels`), the form that the
+training reads (``ready/``), what the teacher itself predicted and what confident learning makes of the labels
+(``records/``, to look at and to measure), and for each step a report of what it took and how far each class is trusted.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import torch
+
+from frugalseg.data.batch import TRUST
+from frugalseg.data.case import Case
+from frugalseg.data.label import UNKNOWN
+from frugalseg.data.pool import Pool
+from frugalseg.errors import DataError
+from frugalseg.files import atomic_path, write_json
+from frugalseg.generalists.generalist import Generalist
+from frugalseg.learn import processes
+from frugalseg.learn.confident import with_issues_corrected
+from frugalseg.learn.teacher import Teacher
+from frugalseg.methods.gmabs import GmAbsSettings, refreshes
+from frugalseg.prompt.fusion import PseudoLabel
+from frugalseg.prompt.guard import Examined, judged
+from frugalseg.prompt.prototypes import Prototypes, believe, expert_prototypes, mean_prototypes
+from frugalseg.prompt.pseudo_labels import PseudoLabels
+from frugalseg.prompt.views import Work
+from frugalseg.seeds import stream
+from frugalseg.specialist.model import Model
+from frugalseg.specialist.plan import Plan
+from frugalseg.specialist.prepare import prepared_shape
+from frugalseg.specialist.resample import resample_label
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What a case's labels looked like at a step, at the image's own voxels (*space), uint8; `UNKNOWN` where none.
+
+    `said` by the generalist alone, `denoised` as confident learning leaves it, `predicted` by the teacher.
+    """
+
+    said: np.ndarray
+    denoised: np.ndarray
+    predicted: np.ndarray
+
+
+class GeneralistLabels:
+    """The labels of one training. Each process makes those of its share of the cases."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        plan: Plan,
+        settings: GmAbsSettings,
+        folder: Path,
+        *,
+        teacher: Teacher,
+        generalist: Generalist,
+        seed: int,
+        rater: str | None = None,
+    ) -> None:
+        self.pool, self.plan, self.settings, self.folder, self.rater = pool, plan, settings, folder, rater
+        self.model = Model(plan, teacher.net)
+        self.labels = PseudoLabels(folder / "said", generalist, settings.labels, seed=seed)
+        self.steps = refreshes(settings)
+        self.held_out = held_out_cases(pool.labelled(rater), settings, seed=seed)
+
+    def refresh(self, step: int) -> None:
+        """Makes the labels that the steps from this one on learn from; those before need theirs no more."""
+        began = time.monotonic()
+        hidden = self.held_out if step == self.steps[0] else ()
+        known = self._known_prototypes(hidden)
+        work = Work()
+        for case in self._mine():
+            work += self._label(case, known, step=step, is_hidden=case.id in hidden)
+        processes.barrier()
+        verdict = self._verdict(step, hidden)
+        weights = None if verdict is None else np.array([1.0, *(c["weight"] for c in verdict["classes"])])
+        for case in self._mine():
+            self._make_ready(case, step, weights)
+        processes.barrier()
+        if processes.is_first():
+            took = {"work": asdict(work), "seconds": time.monotonic() - began}
+            write_json(_report_file(self.folder, step), {"step": step, "verdict": verdict, **took})
+            self._forget(before=step)
+        processes.barrier()
+
+    def take_over(self, earlier: Path) -> None:
+        """Begins with the labels of an earlier run's folder, where this run has none yet."""
+        if not self.folder.exists() and earlier.exists() and processes.is_first():
+            part = self.folder.with_name(f".part-{self.folder.name}")
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.copytree(earlier, part)
+            part.rename(self.folder)
+        processes.barrier()
+
+    def ready(self, case: str, step: int) -> np.ndarray:
+        """What the training reads: labels and their trust, (2, *space) uint8 on the plan's spacing, as of a refresh."""
+        array: np.ndarray = np.load(self._file("ready", case, step, "npy"), mmap_mode="r")
+        return array
+
+    def _mine(self) -> Iterator[Case]:
+        """This process's share of the cases."""
+        yield from self.pool.cases[processes.rank() :: processes.world()]
+
+    def _drawn(self, case: str) -> np.ndarray | None:
+        label = self.pool.label(case, self.rater)
+        return None if label is None else label.array
+
+    def _known_prototypes(self, hidden: Sequence[str]) -> Prototypes | None:
+        """What each class looks like where experts have drawn it."""
+        found = []
+        for case in (c for c in self.pool.labelled(self.rater) if c not in hidden):
+            drawn = self._drawn(case)
+            if drawn is not None:
+                features = self.model.features(self.pool[case].image())
+                found.append(expert_prototypes(features, drawn, len(self.plan.classes)))
+        return mean_prototypes(found) if found else None
+
+    def _label(self, case: Case, known: Prototypes | None, *, step: int, is_hidden: bool) -> Work:
+        image, drawn = case.image(), self._drawn(case.id)
+        p, features = self.model.probabilities_and_features(image)
+        expert = None if is_hidden else drawn
+        belief = believe(p, features, expert=expert, known=known, settings=self.settings.prototypes)
+        done = self.labels.refresh(case.id, image, belief, expert=drawn, step=step)
+        said = self._said(case.id, step)
+        denoised = with_issues_corrected(torch.from_numpy(said.label)[None], torch.from_numpy(p)[None])[0].numpy()
+        with atomic_path(self._file("records", case.id, step, "npz")) as part, part.open("wb") as file:
+            np.savez_compressed(file, said=said.label, denoised=denoised, predicted=belief.predicted)
+        return done.work
+
+    def _said(self, case: str, step: int) -> PseudoLabel:
+        said = self.labels.said(case, step=step)
+        if said is None:
+            raise DataError(f"{self.folder}: the labels of {case} are gone; start the training again in another folder")
+        return said
+
+    def _verdict(self, step: int, hidden: Sequence[str]) -> dict[str, Any] | None:
+        """The guard's verdict. One on cases that the teacher had not seen stands until the end of the training."""
+        if self.settings.guard is None:
+            return None
+        if self.held_out and step > self.steps[0]:
+            return dict(read_report(self.folder, self.steps[0])["verdict"])
+        examined = [self._examined(case, step, hidden) for case in self.pool.labelled(self.rater)]
+        verdict = judged([e for e in examined if e is not None], len(self.plan.classes), self.settings.guard)
+        return asdict(verdict)
+
+    def _examined(self, case: str, step: int, hidden: Sequence[str]) -> Examined | None:
+        drawn = self._drawn(case)
+        if drawn is None:
+            return None
+        predicted = read_record(self.folder, case, step).predicted
+        return Examined(case, drawn, self._said(case, step), predicted, case in hidden)
+
+    def _make_ready(self, case: Case, step: int, weights: np.ndarray | None) -> None:
+        found = self.labels.load(case.id, step=step, weights=weights)
+        if found is None:
+            raise DataError(f"{self.folder}: the labels of {case.id} are gone; start again in another folder")
+        trust = np.where(found.label == UNKNOWN, 0, np.rint(TRUST * found.weight.astype(np.float64))).astype(np.uint8)
+        shape = prepared_shape(case.geometry, self.plan)
+        with atomic_path(self._file("ready", case.id, step, "npy")) as part, part.open("wb") as file:
+            np.save(file, np.stack([resample_label(found.label, shape), resample_label(trust, shape)]))
+
+    def _forget(self, *, before: int) -> None:
+        """Deletes what no step from `before` on reads; records stay."""
+        self.labels.forget(before=before)
+        for file in sorted((self.folder / "ready").glob("*/*.npy")):
+            if int(file.stem) < before:
+                file.unlink()
+
+    def _file(self, what: str, case: str, step: int, suffix: str) -> Path:
+        return _file(self.folder, what, case, f"{step:09d}.{suffix}")
+
+
+def held_out_cases(labelled: Sequence[str], settings: GmAbsSettings, *, seed: int) -> tuple[str, ...]:
+    """Drawn cases that the first teacher does not learn from, so that the guard may compare it with the generalist."""
+    if settings.guard is None or not refreshes(settings):
+        return ()
+    n = int(settings.held_out * len(labelled))
+    order = stream(seed, "guard").permutation(len(labelled))
+    return tuple(sorted(labelled[k] for k in order[:n]))
+
+
+def refreshes_in(folder: Path) -> list[int]:
+    """The steps before which labels were made, of a training whose labels lie in a folder."""
+    return sorted(int(file.stem.split("-")[1]) for file in folder.glob("report-*.json"))
+
+
+def read_report(folder: Path, step: int) -> dict[str, Any]:
+    """What a refresh took and how far each class is trusted (``verdict``, None without a guard)."""
+    return dict(json.loads(_report_file(folder, step).read_text(encoding="utf-8")))
+
+
+def read_record(folder: Path, case: str, step: int) -> Record:
+    """What the labels of a case were at a refresh."""
+    with np.load(_file(folder, "records", case, f"{step:09d}.npz")) as arrays:
+        return Record(arrays["said"], arrays["denoised"], arrays["predicted"])
+
+
+def _file(folder: Path, what: str, case: str, name: str) -> Path:
+    return folder / what / quote(case, safe="").replace(".", "%2E") / name
+
+
+def _report_file(folder: Path, step: int) -> Path:
+    return folder / f"report-{step:09d}.json"

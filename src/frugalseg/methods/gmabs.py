@@ -1,0 +1,163 @@
+"""GM-ABS: a mean teacher that also learns from what a frozen generalist says when the teacher prompts it.
+
+Source: Xu, Chen, Lu, Sun, Wei, Zheng, Li & Tong, "GM-ABS: promptable generalist model drives active barely supervised
+training in specialist model for 3D medical image segmentation", IEEE TMI 2025 (FM-ABS, MICCAI 2024), after its code.
+
+Idea: three planes of a few scans teach a specialist roughly where things are. That is enough to prompt a generalist,
+which knows better where things end. Its labels of all scans are noisy, so what the specialist confidently contradicts
+is corrected, what a wrong label can teach is bounded, and the labels count less and less.
+
+    paper, code    code                          meaning
+    f_s, f_t       student, teacher              the network that is trained and its moving average
+    L_sup          ce, dice                      on what experts drew
+    L_con          consistency                   of the student with the teacher's answers to two perturbations
+    u + n          batch.image + noise           clip(0.1 N(0, 1), -0.2, 0.2)
+    g(u)           random_gamma(batch, ...)      sign(u) |u|^gamma, log gamma in [-0.3, 0.3], one number a sample
+    L_sam          generalist                    cross-entropy with the generalist's labels, all samples
+    y'             with_issues_corrected         confident learning: what the teacher contradicts is corrected
+    tau            settings.clip                 logits longer than this are shortened to it
+    w_sam(t)       settings.label_weight, falls  0.5 (1 - 0.9 ramp(t, T))
+    lambda(t)      settings.weight, consistency  0.1 ramp
+
+The labels come with the batch (`Batch.pseudo`); when they are made anew is said by `refreshes`, how by
+`settings.labels` (prompts, views, fusion, see `prompt.pseudo_labels`), and `settings.guard` says how far each class of
+them is to be trusted (`prompt.guard`). `generalist_labels.py` does it between two steps of the training.
+
+We differ:
+- expert labels: cross-entropy of each sample on its own planes, and Dice. The script's masks broadcast over the batch,
+  so that one in eight of its targets is a wrong background; its Dice is switched off (`dice=0`).
+- consistency holds on every voxel nobody has drawn, see `mean_teacher.py`; the student sees the image itself. The
+  script changes the student's image too, in place.
+- labels are judged by the teacher's mean answer, not by the student's with its dropout; an issue gets the class that
+  the teacher is confident in, which for two classes is the script's flip; what experts drew is never an issue.
+- a voxel counts as much as its views agree and its class is trusted; voxels of which no view speaks do not count.
+- any number of classes.
+- schedules: "paper" has its numbers; "quick" makes labels at 0.3, 0.5 and 0.7 of a training of any length, and its
+  consistency ramps up as that of `mean-teacher` does, within 200 steps.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from frugalseg.data.batch import TRUST, Batch
+from frugalseg.data.label import UNKNOWN
+from frugalseg.learn.confident import with_issues_corrected
+from frugalseg.learn.losses import clip_logits, labelled_terms, mse, weighted_cross_entropy
+from frugalseg.learn.method import MakeNetwork
+from frugalseg.learn.ramps import ramp_up
+from frugalseg.learn.teacher import Teacher
+from frugalseg.prompt.guard import GuardSettings
+from frugalseg.prompt.prototypes import PrototypeSettings
+from frugalseg.prompt.pseudo_labels import PseudoLabelSettings
+from frugalseg.settings import Settings
+
+
+class GmAbsSettings(Settings):
+    """Options of `gmabs`. Without a part it is: 'generalist: null' a mean teacher, 'denoise: false' and so on."""
+
+    steps: int = Field(1000, ge=1)  # of the whole training, which the schedule divides; `train` gives its own
+    schedule: Literal["quick", "paper"] = "quick"  # when labels are made, how the consistency grows
+    dice: float = Field(0.5, ge=0, le=1)  # share of Dice in the loss on expert labels; the script: 0
+    weight: float = Field(0.1, ge=0)  # of the consistency when the ramp has ended; script
+    decay: float = Field(0.99, ge=0, lt=1)  # the teacher's memory; script
+    noise: float = Field(0.1, ge=0)  # standard deviation, in those of the normalised image; script
+    noise_clip: float = Field(0.2, ge=0)  # largest noise; script
+    gamma: float = Field(0.3, ge=0)  # largest logarithm of the random exponent; script
+    generalist: str | None = "lite-medsam"  # whose labels teach, a name of `models list`; script: mobile-sam
+    label_weight: float = Field(0.5, ge=0)  # of the generalist's labels at the start; script
+    falling: bool = True  # their weight falls to a tenth of that; script
+    denoise: bool = True  # confident learning on them; script
+    clip: float | None = Field(1.0, gt=0)  # tau of their logits, null: none; script
+    labels: PseudoLabelSettings = PseudoLabelSettings()
+    prototypes: PrototypeSettings = PrototypeSettings()
+    guard: GuardSettings | None = GuardSettings()  # null: every class is trusted; script
+    held_out: float = Field(0.25, ge=0, lt=1)  # share of drawn cases kept from the first teacher for the guard; ours
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What depends on the step: steps before which labels are made, of a training of so many; share of consistency."""
+
+    refreshes: Callable[[int], tuple[int, ...]]
+    consistency: Callable[[int], float]
+
+
+SCHEDULES: Mapping[str, Schedule] = {
+    "quick": Schedule(
+        lambda steps: tuple(sorted({math.ceil(share * steps) for share in (0.3, 0.5, 0.7)})),
+        lambda step: ramp_up(step, 200),
+    ),
+    "paper": Schedule(
+        lambda steps: tuple(range(600, math.ceil(0.8 * steps), 600)),
+        lambda step: ramp_up(step // 150, 40),
+    ),
+}
+
+
+def refreshes(settings: GmAbsSettings) -> tuple[int, ...]:
+    """The steps before which the generalist labels the scans anew."""
+    if settings.generalist is None or settings.label_weight == 0:
+        return ()
+    return tuple(step for step in SCHEDULES[settings.schedule].refreshes(settings.steps) if 0 < step < settings.steps)
+
+
+class GmAbs(nn.Module):
+    """A student, its teacher, and the labels that a generalist gives on the teacher's prompts."""
+
+    def __init__(self, make_network: MakeNetwork, settings: GmAbsSettings) -> None:
+        super().__init__()
+        self.student = make_network()
+        self.teacher = Teacher(self.student, settings.decay)
+        self.settings = settings
+
+    def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Terms ``ce``, ``dice``, ``consistency`` and ``generalist``; the last is 0 until there are labels."""
+        s = self.settings
+        z = self.student(batch.image)  # B C *space
+        noise = (s.noise * batch.normal("teacher")).clamp(-s.noise_clip, s.noise_clip)
+        answers = [self.teacher(x).softmax(1) for x in (batch.image + noise, random_gamma(batch, s.gamma))]
+        weight = s.weight * SCHEDULES[s.schedule].consistency(step)
+        consistency = torch.stack([mse(z.softmax(1), q, batch.label == UNKNOWN) for q in answers]).mean()
+        return {
+            **labelled_terms(z, batch.label, s.dice),
+            "consistency": weight * consistency,
+            "generalist": self._label_weight(step) * self._generalist(z, torch.stack(answers).mean(0), batch),
+        }
+
+    def _generalist(self, z: Tensor, q: Tensor, batch: Batch) -> Tensor:
+        """Cross-entropy with the generalist's labels; the teacher's probabilities q say which of them are wrong."""
+        if batch.pseudo is None:
+            return z.new_zeros(())
+        labels, trust = batch.pseudo[:, 0], batch.pseudo[:, 1].to(z) / TRUST
+        if self.settings.denoise:
+            labels = torch.where(batch.label == UNKNOWN, with_issues_corrected(labels, q), labels)
+        if self.settings.clip is not None:
+            z = clip_logits(z, self.settings.clip)
+        return weighted_cross_entropy(z, labels, trust)
+
+    def _label_weight(self, step: int) -> float:
+        s = self.settings
+        return s.label_weight * (1 - 0.9 * ramp_up(step, s.steps) if s.falling else 1)
+
+    def after(self, step: int) -> None:
+        """Lets the teacher follow the student."""
+        self.teacher.follow(self.student, step)
+
+    @property
+    def predictor(self) -> nn.Module:
+        """The student."""
+        return self.student
+
+
+def random_gamma(batch: Batch, limit: float) -> Float[Tensor, "B K *space"]:
+    """The image with each value's size raised to a random power, one a sample; its sign stays."""
+    logs = torch.stack([limit * (2 * torch.rand((), generator=g) - 1) for g in batch.generators("gamma")])
+    exponent = logs.exp().to(batch.image).view(-1, *[1] * (batch.image.ndim - 1))
+    return batch.image.sign() * batch.image.abs().pow(exponent)

@@ -1,0 +1,116 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from frugalseg.data.batch import TRUST, Batch
+from frugalseg.data.label import UNKNOWN
+from frugalseg.learn.confident import with_issues_corrected
+from frugalseg.learn.losses import clip_logits, weighted_cross_entropy
+from frugalseg.methods import build_method
+from frugalseg.methods.gmabs import SCHEDULES, GmAbsSettings, random_gamma, refreshes
+from tiny_world import dice, network_maker, world
+
+PLAIN: dict[str, Any] = {"denoise": False, "clip": None, "falling": False, "label_weight": 1.0}
+
+
+def method(**options: Any) -> Any:
+    return build_method("gmabs", network_maker(), options)
+
+
+def taught(batch: Batch, labels: Tensor, trust: int = TRUST) -> Batch:
+    return replace(batch, pseudo=torch.stack([labels, torch.full_like(labels, trust)], 1))
+
+
+def complete(step: int = 0) -> Tensor:
+    return world(known=("all",) * 4)(step).label
+
+
+@pytest.mark.parametrize(
+    ("step", "weight"), [(0, 0.99), (2000, 0.96), (4000, 0.85), (6000, 0.60), (8000, 0.26), (10000, 0.10)]
+)
+def test_the_weight_of_the_labels_falls_as_published(step: int, weight: float) -> None:
+    batch = taught(world()(0), complete())
+    falling, constant = (
+        method(steps=10000, **{**PLAIN, "falling": f}).losses(batch, step)["generalist"].item() for f in (True, False)
+    )
+    assert falling / constant == pytest.approx(weight, abs=0.006)
+
+
+@pytest.mark.parametrize(("step", "weight"), [(0, 0.0007), (1000, 0.0027), (4000, 0.054), (6000, 0.1), (9999, 0.1)])
+def test_the_consistency_grows_as_published(step: int, weight: float) -> None:
+    assert 0.1 * SCHEDULES["paper"].consistency(step) == pytest.approx(weight, rel=0.06)
+
+
+def test_labels_are_made_when_they_were_published_to_be() -> None:
+    published = refreshes(GmAbsSettings(schedule="paper", steps=10000))
+    assert published == tuple(range(600, 7801, 600))
+    assert len(published) == 13
+    assert refreshes(GmAbsSettings(steps=800)) == (240, 400, 560)
+
+
+@pytest.mark.parametrize("options", [{"generalist": None}, {"label_weight": 0}, {"steps": 1}])
+def test_nothing_is_asked_when_no_label_would_be_learnt(options: dict[str, Any]) -> None:
+    assert refreshes(GmAbsSettings(**options)) == ()
+
+
+def test_without_labels_of_a_generalist_its_term_is_zero() -> None:
+    assert method().losses(world()(0), 5)["generalist"] == 0
+
+
+def test_the_term_is_the_trusted_cross_entropy_of_all_samples() -> None:
+    m, batch = method(**PLAIN), taught(world()(0), complete(), trust=TRUST // 2)
+    wanted = weighted_cross_entropy(m.student(batch.image), complete(), torch.full(complete().shape, 0.5))
+    torch.testing.assert_close(m.losses(batch, 3)["generalist"], wanted)
+
+
+def test_clipping_bounds_the_term_whatever_the_network_says() -> None:
+    m = method(**{**PLAIN, "clip": 1.0})
+    nn.init.constant_(m.student[-1].bias, 0)
+    with torch.no_grad():
+        m.student[-1].weight.mul_(1e4)
+    batch = taught(world()(0), complete())
+    wanted = weighted_cross_entropy(clip_logits(m.student(batch.image), 1.0), complete(), torch.ones(complete().shape))
+    got = m.losses(batch, 3)["generalist"]
+    torch.testing.assert_close(got, wanted)
+    assert got < 2.2  # log(1 + 2 exp(sqrt(1.5))) is the most that a wrong label can cost with three classes
+
+
+def test_issues_are_those_that_the_teacher_sees_and_never_what_experts_drew() -> None:
+    m = method(**{**PLAIN, "denoise": True, "noise": 0.0, "gamma": 0.0})
+    truth = complete()
+    wrong = torch.where(
+        torch.rand(truth.shape, generator=torch.Generator().manual_seed(0)) < 0.2, (truth + 1) % 3, truth
+    )
+    batch = taught(world()(0), wrong)
+    corrected = with_issues_corrected(wrong, m.teacher(batch.image).softmax(1))
+    assert (corrected != wrong).any()
+    expected = torch.where(batch.label == UNKNOWN, corrected, wrong)
+    wanted = weighted_cross_entropy(m.student(batch.image), expected, torch.ones(truth.shape))
+    torch.testing.assert_close(m.losses(batch, 3)["generalist"], wanted)
+
+
+def test_the_labels_alone_teach_what_nobody_has_drawn() -> None:
+    m = method(steps=80, label_weight=1.0, denoise=False)
+    assert dice(m.predictor) < 0.4
+    optimizer = torch.optim.AdamW(m.student.parameters(), 0.02)
+    for step in range(80):
+        batch = taught(world(known=("nothing",) * 4)(step), complete(step))
+        optimizer.zero_grad()
+        torch.stack([*m.losses(batch, step).values()]).sum().backward()
+        optimizer.step()
+        m.after(step)
+    assert dice(m.predictor) > 0.7
+
+
+def test_a_random_power_keeps_signs_and_the_order_and_changes_nothing_in_place() -> None:
+    batch = world()(0)
+    before = batch.image.clone()
+    changed = random_gamma(batch, 0.3)
+    assert torch.equal(batch.image, before)
+    assert torch.equal(changed.sign(), before.sign())
+    exponent = (changed.abs().log() / before.abs().log())[before.abs() > 1.5]
+    assert 0.74 <= float(exponent.min()) < float(exponent.max()) <= 1.36
+    torch.testing.assert_close(random_gamma(batch, 0.0), before)

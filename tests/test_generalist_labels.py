@@ -1,0 +1,197 @@
+"""A training that learns from a generalist: labels are asked for, judged, and survive any kill."""
+
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from frugalseg.annotator import annotate
+from frugalseg.data.batch import TRUST
+from frugalseg.data.label import UNKNOWN
+from frugalseg.data.phantoms import phantom_pool
+from frugalseg.data.pool import Pool
+from frugalseg.data.unit import Unit
+from frugalseg.errors import SettingsError
+from frugalseg.generalist_labels import GeneralistLabels, held_out_cases
+from frugalseg.learn.engine import Reach
+from frugalseg.methods.gmabs import GmAbsSettings
+from frugalseg.settings import override, parse
+from frugalseg.specialist.plan import Plan
+from frugalseg.training import GENERALIST_LABELS, Training, TrainSettings
+from view_worlds import BrightInBox
+
+SHAPE = (20, 16, 16)
+STEPS = 10
+BUILD = "frugalseg.generalists.registry.build_generalist"
+SETTINGS = {
+    "method": "gmabs",
+    "options": {"generalist": "classic", "held_out": 0.5, "labels": {"prompts": {"add_point": 0}}},
+    "fit": {"steps": STEPS, "lr": 0.01, "checkpoint_every": 4, "tensorboard": False},
+}
+
+
+@pytest.fixture(autouse=True)
+def generalist(monkeypatch: pytest.MonkeyPatch) -> BrightInBox:
+    """A quick stand-in whatever the name: what it says need not be good here."""
+    found = BrightInBox()
+    monkeypatch.setattr(BUILD, lambda name: found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def pool() -> Pool:
+    """Five phantoms, of four of which the middle planes were drawn."""
+    found = phantom_pool("anatomy", n=5, shape=SHAPE)
+    middle = tuple(n // 2 for n in SHAPE)
+    annotate(found, [Unit(case.id, "planes").placed(middle) for case in found.cases[:4]])
+    return found
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A training that nobody stopped."""
+
+    run: Training
+    weights: dict[str, torch.Tensor]
+    encoded: int
+
+    def report(self, step: int) -> dict[str, Any]:
+        return dict(json.loads((self.folder / f"report-{step:09d}.json").read_text(encoding="utf-8")))
+
+    @property
+    def folder(self) -> Path:
+        return self.run.folder / GENERALIST_LABELS
+
+
+@pytest.fixture(scope="module")
+def whole(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    found = BrightInBox()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(BUILD, lambda name: found)
+        run = training(pool, tmp_path_factory.mktemp("whole"))
+        return Whole(run, weights_after(run), found.encoded)
+
+
+def training(pool: Pool, folder: Path, **changes: Any) -> Training:
+    plan = Plan(ndim=3, classes=pool.classes, network="unet-tiny", patch=(16, 16, 16))
+    settings = parse(TrainSettings, override(SETTINGS, changes), where="test")
+    return Training(pool, plan, settings, folder)
+
+
+def weights_after(run: Training, stop: int | None = None) -> dict[str, torch.Tensor]:
+    steps = run.steps()
+    for _ in itertools.islice(steps, stop):
+        pass
+    steps.close()  # type: ignore[attr-defined]
+    return {} if stop is not None else dict(run.model.network.state_dict())
+
+
+def test_every_case_gets_labels_and_experts_always_win(pool: Pool, whole: Whole) -> None:
+    for case in pool.cases:
+        files = sorted((whole.folder / "ready" / case.id).glob("*.npy"))
+        assert [int(f.stem) for f in files] == [7]
+        label, trust = np.load(files[0])
+        drawn = pool.label(case.id)
+        assert label.shape == SHAPE
+        assert (trust[label == UNKNOWN] == 0).all()
+        if drawn is not None:
+            assert (label[drawn.known] == drawn.array[drawn.known]).all()
+            assert (trust[drawn.known] == TRUST).all()
+
+
+def test_the_guard_judges_on_cases_that_the_first_teacher_has_not_learnt_from(
+    pool: Pool, whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, real = [], Training._stream
+
+    def noted(self: Training, labelled: list[str], rest: list[str], **more: Any) -> Any:
+        seen.append((set(labelled), set(rest)))
+        return real(self, labelled, rest, **more)
+
+    monkeypatch.setattr(Training, "_stream", noted)
+    weights_after(training(pool, tmp_path), 1)
+    hidden = set(whole.report(3)["verdict"]["cases"])
+    assert len(hidden) == 2
+    (first, rest), *later = seen
+    assert first == set(pool.labelled()) - hidden
+    assert hidden < rest
+    assert [labelled for labelled, _ in later] == [set(pool.labelled())] * 3
+    verdicts = [whole.report(step)["verdict"] for step in (3, 5, 7)]
+    assert verdicts[0]["basis"] == "held-out"
+    assert verdicts[0] == verdicts[1] == verdicts[2]
+
+
+def test_pictures_are_encoded_once(pool: Pool, whole: Whole) -> None:
+    first, *later = [whole.report(step)["work"] for step in (3, 5, 7)]
+    assert first["encoded"] == first["shown"] > 0
+    assert whole.encoded == sum(work["encoded"] for work in (first, *later))
+    assert whole.encoded <= len(pool) * sum(SHAPE)
+
+
+@pytest.mark.parametrize("stop", [2, 3, 4, 6, 9])
+def test_a_run_that_was_stopped_anywhere_ends_bit_equal(pool: Pool, whole: Whole, tmp_path: Path, stop: int) -> None:
+    weights_after(training(pool, tmp_path), stop)
+    resumed = weights_after(training(pool, tmp_path))
+    assert all(torch.equal(x, resumed[name]) for name, x in whole.weights.items())
+
+
+@pytest.mark.parametrize("until", [2, 3, 6])
+def test_a_part_goes_on_with_the_labels_of_the_part_before(
+    pool: Pool, whole: Whole, tmp_path: Path, until: int
+) -> None:
+    first, second = training(pool, tmp_path / "first"), training(pool, tmp_path / "second")
+    first.reach, second.reach = Reach(until=until), Reach(after=tmp_path / "first")
+    weights_after(first)
+    second_weights = weights_after(second)
+    assert all(torch.equal(x, second_weights[name]) for name, x in whole.weights.items())
+
+
+@pytest.mark.parametrize("part", ["_label", "_make_ready", "_forget"])
+def test_a_run_that_died_while_labels_were_made_ends_bit_equal(
+    pool: Pool, whole: Whole, tmp_path: Path, part: str
+) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(GeneralistLabels, part, dying(getattr(GeneralistLabels, part), after=2))
+        with pytest.raises(KeyboardInterrupt):
+            weights_after(training(pool, tmp_path))
+    resumed = weights_after(training(pool, tmp_path))
+    assert all(torch.equal(x, resumed[name]) for name, x in whole.weights.items())
+
+
+def dying(real: Callable[..., Any], *, after: int) -> Callable[..., Any]:
+    count = itertools.count()
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        if next(count) == after:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    return wrapped
+
+
+def test_another_generalist_makes_another_run(pool: Pool, tmp_path: Path, generalist: BrightInBox) -> None:
+    weights_after(training(pool, tmp_path), 4)
+    generalist.info = replace(generalist.info, fingerprint="f1")
+    with pytest.raises(SettingsError, match="generalist = f0 there, f1 here"):
+        weights_after(training(pool, tmp_path))
+
+
+def test_no_guard_holds_nothing_out(pool: Pool, tmp_path: Path) -> None:
+    run = training(pool, tmp_path, **{"options.guard": None})
+    weights_after(run, 4)
+    assert Whole(run, {}, 0).report(3)["verdict"] is None
+    assert held_out_cases(pool.labelled(), GmAbsSettings(guard=None, held_out=0.5), seed=0) == ()
+
+
+def test_a_plan_of_slices_learns_from_labels_too(pool: Pool, tmp_path: Path) -> None:
+    run = training(pool, tmp_path)
+    run.plan = Plan(ndim=2, axis=2, side=16, classes=pool.classes, network="unet-tiny", patch=(16, 16))
+    weights_after(run)
+    file = next((tmp_path / GENERALIST_LABELS / "ready" / pool.cases[0].id).glob("*.npy"))
+    assert np.load(file).shape == (2, 16, 13, 16)
