@@ -1,5 +1,6 @@
 import tracemalloc
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,7 +28,15 @@ class Nothing:
 
 def view_of(n=6, unit="slice", drawn=None, probabilities=None, groups=1):
     cases = tuple(Case(f"c{i}", f"g{i // groups}", Geometry.plain(SHAPE), Nothing()) for i in range(n))
-    return PoolView(cases, (drawn or {}).get, unit, 0, probabilities)
+    return PoolView(cases, (drawn or {}).get, unit, 0, probabilities, probabilities, probabilities and two_members)
+
+
+def two_members(case):
+    """Two opinions that differ in the plane of which `blob` is unsure."""
+    for sure in (0.2, 0.8):
+        p = blob(case)
+        p[:, int(case[1:])] = np.array([sure, 1 - sure])[:, None, None]
+        yield p
 
 
 def blob(case):
@@ -58,6 +67,10 @@ class TestContract:
     def test_a_small_pool_is_bought_whole(self, name, unit, model):
         view = view_of(n=2, unit=unit, probabilities=model)
         assert len(choose_units(view, name, 1000)) == len(view.units())
+
+    def test_nothing_is_bought_where_everything_is_drawn(self, name, unit, model):
+        drawn = {f"c{i}": drawn_planes(*range(SHAPE[0])) for i in range(6)}
+        assert choose_units(view_of(unit=unit, drawn=drawn, probabilities=model), name, 5) == []
 
     def test_the_same_round_asks_for_the_same_units(self, name, unit, model):
         views = [view_of(unit=unit, probabilities=model) for _ in range(2)]
@@ -172,17 +185,18 @@ def test_the_hidden_truth_does_not_change_the_ranking(name, unit):
         cases = view_of().cases
         pool = Pool(cases, CLASSES, truth=Truth({case.id: {"expert": source} for case in cases}))
         pool.labels.put("c1", "oracle", drawn_planes(2, 3))
-        view = PoolView(pool.cases, pool.label, unit, 0, blob)
+        view = PoolView(pool.cases, pool.label, unit, 0, blob, blob, two_members)
         ranked.append(choose_units(view, name, 40, placement="predicted"))
     assert ranked[0] == ranked[1] == ranked[2]
 
 
-@pytest.mark.parametrize("name", ["entropy", "foreground-random"])
+@pytest.mark.parametrize("name", ["entropy", "foreground-random", "clasp-pe", "bald", "coreset", "uncerper_div"])
 def test_memory_does_not_grow_with_the_pool(name):
     def predict(case):
         return np.full((4, *SHAPE), 0.25, np.float32)  # 26 kB, so 52 MB when all were kept
 
     view = view_of(n=2000, unit="planes", probabilities=predict)
+    view = replace(view, members=lambda case: iter([predict(case), predict(case)]))
     tracemalloc.start()
     choose_units(view, name, 10)
     peak = tracemalloc.get_traced_memory()[1]
@@ -190,10 +204,16 @@ def test_memory_does_not_grow_with_the_pool(name):
     assert peak < 5e6
 
 
+class Flat(Nothing):
+    def read(self):
+        return Image(np.zeros((8, 9)), Geometry.plain((8, 9)))
+
+
 def test_flat_images_are_bought_whole():
-    cases = tuple(Case(f"p{i}", "g", Geometry.plain((8, 9)), Nothing()) for i in range(5))
+    cases = tuple(Case(f"p{i}", "g", Geometry.plain((8, 9)), Flat()) for i in range(5))
+    half = np.full((2, 8, 9), 0.5, np.float32)
+    view = PoolView(cases, {}.get, "slice", 2, lambda _: half, lambda _: half, lambda _: iter([half, half]))
     for name in STRATEGIES:
-        view = PoolView(cases, {}.get, "slice", 2, lambda _: np.full((2, 8, 9), 0.5, np.float32))
         assert {(u.kind, u.index) for u in choose_units(view, name, 3)} == {("image", ())}
 
 

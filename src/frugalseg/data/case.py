@@ -33,16 +33,29 @@ class LabelSource(Protocol):
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a 2D case comes from: picture `index` of `n`, counted from 0, of the volume or video of that name."""
+
+    volume: str
+    index: int
+    n: int
+
+
+@dataclass(frozen=True)
 class Case:
     """One image or volume: its id, its group (patient, specimen, video: never cut by a split), where it lies.
 
     A case knows no label: what somebody has drawn is in the pool's labels, what nobody has drawn is in the truth.
+    `phase` names the time or contrast phase among the volumes of a group ("ED", "ES"), empty where nobody says;
+    `place` says of which volume or video a 2D case is a part, None where it stands alone.
     """
 
     id: str
     group: str
     geometry: Geometry
     source: ImageSource
+    phase: str = ""
+    place: Place | None = None
 
     def image(self) -> Image:
         """Reads the image."""

@@ -1,7 +1,8 @@
 """The pool: the cases of a project with what is known of each, and the view of it that a strategy may see."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -50,9 +51,13 @@ class LabelsInMemory:
 
 @dataclass(frozen=True)
 class Truth:
-    """Complete labels that only an oracle and an evaluation may read: case -> rater -> source."""
+    """Complete labels that only an oracle and an evaluation may read: case -> rater -> source.
+
+    `strokes` is what people have drawn by hand beside them, which an oracle may hand out piece by piece.
+    """
 
     sources: Mapping[str, Mapping[str, LabelSource]] = field(default_factory=dict)
+    strokes: Labels = field(default_factory=LabelsInMemory)
 
     def __contains__(self, case: str) -> bool:
         return case in self.sources
@@ -138,13 +143,23 @@ class Pool:
 Predict = Callable[[str], np.ndarray]
 """Case id -> array by the current model: class probabilities (C, *space) or features (K, *space)."""
 
+Members = Callable[[str], Iterator[np.ndarray]]
+"""Case id -> class probabilities (C, *space) by several models, or several draws of one, always the same number.
+
+They come one after the other, so that a case's predictions never lie in memory together.
+"""
+
 
 @dataclass(frozen=True)
 class PoolView:
     """What a strategy may see: images, what has been drawn, and what the current model says. No hidden truth.
 
-    `unit` and `axis` say what is bought. `probabilities` gives (C, *space) float32 by the current model, None before
-    the first one. Every strategy of the first round must do without.
+    `unit` and `axis` say what is bought, `round` counts from 0. By the current model are `probabilities` (C, *space)
+    float32, the `features` (K, *space) before its head, and the predictions of `members`, all of the case as it is,
+    without augmentation. They are None before the first model (members also where there is one opinion only); every
+    strategy of the first round must do without. `bought` are units that somebody has drawn, perhaps with strokes:
+    they are not offered again. `cache` is a folder for what a strategy learns once and reads again in later rounds
+    (None: a temporary one), `seed` what that may depend on besides the images.
     """
 
     cases: tuple[Case, ...]
@@ -153,6 +168,11 @@ class PoolView:
     axis: int = 0
     probabilities: Predict | None = None
     features: Predict | None = None
+    members: Members | None = None
+    bought: frozenset[Unit] = frozenset()
+    round: int = 0
+    cache: Path | None = None
+    seed: int = 0
 
     def units(self) -> list[Unit]:
         """Every unit that could still be bought, in the order (case, index): those with an unknown voxel.
@@ -160,14 +180,19 @@ class PoolView:
         Three planes are offered once for each case that has no label at all, and are placed later. Of a 2D image the
         unit is always the whole image.
         """
+        return [unit for unit, is_free in self.all_units() if is_free]
+
+    def all_units(self) -> list[tuple[Unit, bool]]:
+        """Every unit in that order, and whether it could still be bought; planes that were drawn have no places."""
         return [unit for case in self.cases for unit in self._units(case)]
 
-    def _units(self, case: Case) -> Sequence[Unit]:
+    def _units(self, case: Case) -> Sequence[tuple[Unit, bool]]:
         label = self.drawn(case.id)
         if self.unit == "image" or case.geometry.ndim == 2:
-            return [] if label is not None and label.is_dense else [Unit(case.id, "image")]
+            image = Unit(case.id, "image")
+            return [(image, image not in self.bought and (label is None or not label.is_dense))]
         if self.unit == "planes":
-            return [] if label is not None else [Unit(case.id, "planes")]
+            return [(Unit(case.id, "planes"), label is None)]
         if self.unit != "slice":
             raise DataError("patches are proposed by the strategy itself; a view lists images, slices or planes")
         if not 0 <= self.axis < 3:
@@ -178,4 +203,5 @@ class PoolView:
         else:
             other = tuple(d for d in range(3) if d != self.axis)
             free = np.asarray((~label.known).any(axis=other))
-        return [Unit(case.id, "slice", self.axis, (int(k),)) for k in np.flatnonzero(free)]
+        slices = [Unit(case.id, "slice", self.axis, (k,)) for k in range(n)]
+        return [(s, bool(is_free) and s not in self.bought) for s, is_free in zip(slices, free, strict=True)]

@@ -5,19 +5,39 @@ has drawn, and it never trains a specialist.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from frugalseg.data.pool import Pool, PoolView, Predict
+from frugalseg.data.pool import Pool, PoolView
 from frugalseg.data.unit import Unit, UnitKind
 from frugalseg.errors import SettingsError, lookup
 from frugalseg.seeds import stream
+from frugalseg.strategies.bald import Bald
+from frugalseg.strategies.clasp_pe import ClaspPE
+from frugalseg.strategies.coreclr import CoreClr
+from frugalseg.strategies.coregcn import CoreGcn
+from frugalseg.strategies.coreset import Coreset
+from frugalseg.strategies.embedding.contrastive import PRESETS, GroupContrastive
+from frugalseg.strategies.embedding.frozen import FrozenGeneralist
 from frugalseg.strategies.entropy import Entropy
+from frugalseg.strategies.features import features
 from frugalseg.strategies.foreground_random import ForegroundRandom
-from frugalseg.strategies.placement import place_planes
+from frugalseg.strategies.least_confidence import LeastConfidence
+from frugalseg.strategies.multi_feature import MultiFeatureSettings
+from frugalseg.strategies.placement import place
+from frugalseg.strategies.probcover import ProbCover
 from frugalseg.strategies.random import Random
 from frugalseg.strategies.round_robin import RoundRobin
+from frugalseg.strategies.stochastic_batches import StochasticBatches
 from frugalseg.strategies.strategy import Strategy
 from frugalseg.strategies.strided import Strided
+from frugalseg.strategies.thumbnails import pixels
+from frugalseg.strategies.typiclust import TypiClust
+from frugalseg.strategies.uncertain_diverse import UncertainDiverse
+from frugalseg.strategies.uncertainty_percentage import UncertaintyPercentage
+from frugalseg.strategies.vaal import Vaal
+from frugalseg.strategies.variance_ratio import VarianceRatio
+from frugalseg.strategies.viewing import view_of
 
 if TYPE_CHECKING:
     from frugalseg.specialist.model import Model
@@ -28,6 +48,25 @@ STRATEGIES: Mapping[str, Strategy] = {
     "round-robin": RoundRobin(),
     "foreground-random": ForegroundRandom(),
     "entropy": Entropy(),
+    "uncertainty": Entropy(),  # its name in GM-ABS
+    "least-confidence": LeastConfidence(),
+    "uncertainty-percentage": UncertaintyPercentage(),
+    "uncerper_div": UncertainDiverse(),
+    "uncerper_div-features": UncertainDiverse(features),
+    "stochastic-batches": StochasticBatches(),
+    "clasp-pe": ClaspPE(),
+    "bald": Bald(),
+    "variance-ratio": VarianceRatio(),
+    "coreset": Coreset(),
+    "coreset-pixels": Coreset(pixels),
+    "typiclust": TypiClust(),
+    "probcover": ProbCover(),
+    "vaal": Vaal(),
+    "coregcn": CoreGcn(),
+    "coreclr": CoreClr(),
+    "coreclr-mfc": CoreClr(multi=MultiFeatureSettings()),
+    "coreclr-frozen": CoreClr(FrozenGeneralist()),
+    "coreclr-paper": CoreClr(GroupContrastive(PRESETS["paper"])),
 }
 
 
@@ -36,13 +75,15 @@ def choose_units(
 ) -> list[Unit]:
     """At most `budget` units, the most wanted first, with three planes placed. Raises `SettingsError`.
 
+    Three parallel planes are three units for one of the budget.
     Round and seed give the random stream, so the same round asks for the same units again.
     """
     if budget < 1:
         raise SettingsError(f"a budget of {budget} units buys nothing; ask for one at least")
     rng = stream(seed, "select", round_number)
+    view = replace(view, round=round_number, seed=seed)
     units = lookup(STRATEGIES, strategy, "strategy").rank(view, budget, rng)
-    return [u if u.is_placed else place_planes(u, view, placement, rng=rng) for u in units]
+    return [part for u in units for part in ([u] if u.is_placed else place(u, view, placement, rng=rng))]
 
 
 def select(
@@ -59,6 +100,5 @@ def select(
 
     For 2D images the unit is the whole image, whatever is asked for. Raises `SettingsError` for an unknown strategy.
     """
-    predict: Predict | None = None if model is None else lambda case: model.probabilities(pool[case].image())
-    view = PoolView(pool.cases, pool.label, unit, axis, predict)
+    view = view_of(pool, [model] if model else [], unit=unit, axis=axis)
     return choose_units(view, strategy, budget, seed=seed)

@@ -1,15 +1,11 @@
 """Entropy: the units about which the current model is least sure."""
 
-import logging
-
 import numpy as np
 
 from frugalseg.data.pool import PoolView
 from frugalseg.data.unit import Unit
-from frugalseg.strategies.random import Random
-from frugalseg.strategies.scores import entropy_map, score_units
-
-log = logging.getLogger(__name__)
+from frugalseg.strategies.random import before_first_model
+from frugalseg.strategies.scores import entropy_map, highest, score_units
 
 
 class Entropy:
@@ -21,8 +17,6 @@ class Entropy:
     def rank(self, view: PoolView, budget: int, rng: np.random.Generator) -> list[Unit]:
         """At most `budget` units; ties are broken by the pool's order."""
         if view.probabilities is None:
-            log.info("entropy: there is no model yet, so the choice is plain random")
-            return Random().rank(view, budget, rng)
+            return before_first_model("entropy", view, budget, rng)
         units = view.units()
-        order = np.argsort(-score_units(view, units, entropy_map), kind="stable")
-        return [units[i] for i in order[:budget]]
+        return highest(units, score_units(view, units, entropy_map), budget)

@@ -1,15 +1,11 @@
 """Foreground-random: random among the units in which the current model sees an object."""
 
-import logging
-
 import numpy as np
 
 from frugalseg.data.pool import PoolView
 from frugalseg.data.unit import Unit
-from frugalseg.strategies.random import Random
+from frugalseg.strategies.random import before_first_model
 from frugalseg.strategies.scores import score_units
-
-log = logging.getLogger(__name__)
 
 
 class ForegroundRandom:
@@ -22,8 +18,7 @@ class ForegroundRandom:
     def rank(self, view: PoolView, budget: int, rng: np.random.Generator) -> list[Unit]:
         """At most `budget` units, those with predicted foreground first, each part in random order."""
         if view.probabilities is None:
-            log.info("foreground-random: there is no model yet, so the choice is plain random")
-            return Random().rank(view, budget, rng)
+            return before_first_model("foreground-random", view, budget, rng)
         units = view.units()
         seen = score_units(view, units, lambda p: (p.argmax(0) > 0).astype(np.float32)) > 0
         order = rng.permutation(len(units))

@@ -1,4 +1,4 @@
-"""Where three orthogonal planes go. Nothing here knows the truth.
+"""Where three planes of a case go. Nothing here knows the truth.
 
 The published option, planes through the middle of the object's true bounding box, is the oracle's (`truth-centre`).
 """
@@ -10,6 +10,7 @@ import numpy as np
 from frugalseg.data.pool import PoolView
 from frugalseg.data.unit import Unit
 from frugalseg.errors import lookup
+from frugalseg.strategies.scores import entropy_map
 
 Place = Callable[[tuple[int, ...], PoolView, str, np.random.Generator], list[int]]
 """Shape, view, case id, random numbers -> one index for each axis."""
@@ -30,13 +31,47 @@ def predicted(shape: tuple[int, ...], view: PoolView, case: str, rng: np.random.
     if view.probabilities is None:
         return middle_third(shape, view, case, rng)
     foreground = view.probabilities(case).argmax(0) > 0
-    if not foreground.any():
+    return _fullest(foreground) if foreground.any() else middle_third(shape, view, case, rng)
+
+
+def entropy(shape: tuple[int, ...], view: PoolView, case: str, rng: np.random.Generator) -> list[int]:
+    """For each axis the plane of highest entropy; the middle third where all are equal or there is no model yet."""
+    if view.probabilities is None:
         return middle_third(shape, view, case, rng)
+    unsure = entropy_map(view.probabilities(case))
+    return _fullest(unsure) if np.ptp(unsure) > 0 else middle_third(shape, view, case, rng)
+
+
+def _fullest(values: np.ndarray) -> list[int]:
+    """For each axis the plane with the largest sum, the first of equal ones."""
     others = [tuple(d for d in range(3) if d != axis) for axis in range(3)]
-    return [int(foreground.sum(axis=axes).argmax()) for axes in others]
+    return [int(values.sum(axis=axes, dtype=np.float64).argmax()) for axes in others]
 
 
-PLACEMENTS: Mapping[str, Place] = {"centre": centre, "middle-third": middle_third, "predicted": predicted}
+PLACEMENTS: Mapping[str, Place] = {
+    "centre": centre,
+    "middle-third": middle_third,
+    "predicted": predicted,
+    "largest-predicted": predicted,  # the same by its longer name
+    "entropy": entropy,
+}
+
+
+PARALLEL = "parallel"
+"""In the place of a placement of orthogonal planes: three slices across one axis, for stacks of thick slices."""
+
+
+def place(unit: Unit, view: PoolView, placement: str, *, rng: np.random.Generator) -> list[Unit]:
+    """Three planes with their positions: one unit of orthogonal ones, or three slices across the view's axis.
+
+    Parallel slices lie at a quarter, the middle and three quarters of the axis. Raises `SettingsError` for an unknown
+    placement.
+    """
+    if placement != PARALLEL:
+        return [place_planes(unit, view, placement, rng=rng)]
+    n = next(case.geometry.shape for case in view.cases if case.id == unit.case)[view.axis]
+    indices = sorted({round(share * (n - 1)) for share in (0.25, 0.5, 0.75)})
+    return [Unit(unit.case, "slice", view.axis, (index,)) for index in indices]
 
 
 def place_planes(unit: Unit, view: PoolView, placement: str, *, rng: np.random.Generator) -> Unit:

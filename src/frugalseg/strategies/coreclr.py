@@ -1,0 +1,120 @@
+"""CoreCLR: the units that cover the pool best, in features that an encoder has learnt from the pool itself.
+
+Before the first round an encoder learns from all pictures by group-based contrast; then each round takes the units
+farthest from everything labelled (greedy k-centre), by the distance of the features alone or by the multi-feature
+distance. Where nothing is labelled yet, the first unit is the most typical one, and each patient gives one unit before
+any gives a second: a few odd patients cannot take the whole first budget.
+
+Source: "Integrating Deep Metric Learning with Coreset for Active Learning in 3D Segmentation" and its code (CoreCLR).
+We differ: see `embedding.contrastive` and `multi_feature`; also (a) the start is the most typical unit and not an
+unseeded random one, (b) uncertainty multiplies the distance, so that a labelled unit is never picked again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from frugalseg.data.pool import PoolView
+from frugalseg.data.unit import Unit
+from frugalseg.strategies.embedding.contrastive import GroupContrastive
+from frugalseg.strategies.embedding.embedder import Embedder, cache_of, unit_length
+from frugalseg.strategies.embedding.pictures import fingerprint, read_pixels
+from frugalseg.strategies.features import Describe
+from frugalseg.strategies.k_centre import Distance, k_centre_by, uncertain
+from frugalseg.strategies.multi_feature import FeatureTerm, MultiFeatureSettings, Term, multi_feature, nearest_of
+from frugalseg.strategies.places import Places, places_of
+from frugalseg.strategies.reasons import Reason, reasons
+from frugalseg.strategies.scores import entropy_map, score_units
+
+
+@dataclass(frozen=True)
+class CoreClr:
+    """K-centre on an embedding; with `multi` on the multi-feature distance.
+
+    What the embedder learns is kept in the view's cache and depends on the view's seed; the round's random numbers are
+    not used. `cap` is the quantile above which all distances count the same, against outliers.
+    """
+
+    embedder: Embedder = field(default_factory=GroupContrastive)
+    multi: MultiFeatureSettings | None = None
+    patients_first: bool = True
+    cap: float | None = None
+
+    def rank(self, view: PoolView, budget: int, rng: np.random.Generator) -> list[Unit]:
+        """At most `budget` units, the farthest first; units with strokes only come when nothing else is left."""
+        places = places_of(view)
+        with cache_of(view) as folder:
+            features, term = self._distance(view, places, folder)
+            order = self._order(view, places, features, term, budget)
+        rest = np.flatnonzero(places.is_free & places.is_drawn)
+        return [places.units[i] for i in [*order, *rest][:budget]]
+
+    def explain(self, view: PoolView, units: Sequence[Unit]) -> list[Reason]:
+        """Why these units, in this order: what of the labelled and of the units before lies nearest to each."""
+        places = places_of(view)
+        with cache_of(view) as folder:
+            return reasons(places, self._distance(view, places, folder)[1], units)
+
+    def _distance(self, view: PoolView, places: Places, folder: Path) -> tuple[np.ndarray, Term]:
+        of_pictures = self.embedder.embed(view, places.pictures, folder)
+        features = unit_length(places.means(of_pictures))
+        if self.multi is None:
+            return features, FeatureTerm(features)
+        side = self.multi.side
+        name = f"pictures-{fingerprint(view, places.pictures, side)}.npy"
+        pixels = read_pixels(view, places.pictures, side, folder / name)
+        return features, multi_feature(view, places, features, pixels, self.multi)
+
+    def _order(self, view: PoolView, places: Places, features: np.ndarray, term: Term, budget: int) -> list[int]:
+        distance, n = nearest_of(term), len(places.units)
+        drawn = [int(i) for i in places.drawn]
+        first = int((features @ features.mean(0)).argmax())
+        started: list[int] = []
+        if self.patients_first and not drawn:
+            apart = _apart(distance, places.groups, first)
+            n_first = min(budget, len(np.unique(places.groups)))
+            started = k_centre_by(apart, n, n=n_first, first=first).order.tolist()
+        rest = k_centre_by(
+            distance,
+            n,
+            n=budget - len(started),
+            labelled=[*drawn, *started],
+            weight=self._weight(view, places),
+            cap=self.cap,
+            first=first,
+        )
+        return [*started, *rest.order.tolist()]
+
+    def _weight(self, view: PoolView, places: Places) -> np.ndarray | None:
+        if self.multi is None or not self.multi.uncertainty or view.probabilities is None:
+            return None
+        return uncertain(score_units(view, places.units, entropy_map), beta=self.multi.uncertainty)
+
+
+def _apart(distance: Distance, groups: np.ndarray, first: int) -> Distance:
+    """The distance in which all of another group are farther away than anything of the own one.
+
+    By the triangle inequality no two units are farther apart than twice the farthest from any third.
+    """
+    more = 2 * float(distance([first]).max()) + 1
+
+    def apart(indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        parts = [distance([i]) + more * (groups != groups[i]) for i in indices]
+        return np.asarray(np.min(parts, axis=0))
+
+    return apart
+
+
+def described_by(embedder: Embedder) -> Describe:
+    """The embedding as features of units, for strategies that take a `describe`, such as `TypiClust`."""
+
+    def describe(view: PoolView, units: Sequence[Unit]) -> np.ndarray:
+        places = places_of(view)
+        with cache_of(view) as folder:
+            features = unit_length(places.means(embedder.embed(view, places.pictures, folder)))
+        numbers = {unit: i for i, unit in enumerate(places.units)}
+        return features[[numbers[unit] for unit in units]]
+
+    return describe

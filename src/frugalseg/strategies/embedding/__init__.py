@@ -1,0 +1,1 @@
+"""What the pictures of a pool look like, as vectors: learnt from the pool by contrast, or by a frozen generalist."""

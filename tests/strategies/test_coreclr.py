@@ -1,0 +1,253 @@
+import json
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+from embedding_worlds import SIDE, Held, label_of, tiny_contrast, view_of_volumes
+from numpy.testing import assert_allclose
+
+from frugalseg.data.case import Case
+from frugalseg.data.pool import PoolView
+from frugalseg.data.unit import Unit
+from frugalseg.errors import DataError, SettingsError
+from frugalseg.settings import parse
+from frugalseg.strategies import choose_units
+from frugalseg.strategies.coreclr import CoreClr, described_by
+from frugalseg.strategies.embedding.contrastive import PRESETS, ContrastSettings, GroupContrastive
+from frugalseg.strategies.embedding.embedder import unit_length
+from frugalseg.strategies.embedding.pictures import pictures_of, read_pixels
+from frugalseg.strategies.embedding.retrieval import retrieval
+from frugalseg.strategies.multi_feature import MultiFeatureSettings
+from frugalseg.strategies.random import Random
+from frugalseg.strategies.typiclust import TypiClust
+
+RNG = np.random.default_rng(0)
+REDUNDANT = [("p", 0)] * 12 + [(f"q{k}", k) for k in range(1, 7)]
+"""One patient was scanned twelve times; six others look each its own way."""
+
+
+class Given:
+    """An embedder that knows the answer."""
+
+    def __init__(self, vectors):
+        self.vectors = unit_length(np.asarray(vectors, float))
+
+    def embed(self, view, pictures, folder):
+        return self.vectors
+
+
+def looks_found(units):
+    return {REDUNDANT[int(unit.case[1:])][1] for unit in units}
+
+
+@pytest.mark.parametrize("patients_first", [True, False])
+@pytest.mark.parametrize("multi", [None, MultiFeatureSettings(side=16)])
+def test_redundant_patients_are_not_bought_again_and_again(tmp_path, multi, patients_first):
+    view = view_of_volumes(REDUNDANT, n=3, cache=tmp_path)
+    strategy = CoreClr(tiny_contrast(), multi=multi, patients_first=patients_first)
+    chosen = len(looks_found(strategy.rank(view, 7, RNG)))
+    by_chance = [len(looks_found(Random().rank(view, 7, np.random.default_rng(k)))) for k in range(50)]
+    assert chosen >= (7 if patients_first else 5) > np.mean(by_chance) + 1
+
+
+def test_each_patient_gives_one_before_any_gives_a_second():
+    vectors = np.eye(12)[[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]]  # five slices of p, all far apart, five of q
+    view = view_of_volumes([("p", 0), ("q", 0)])
+    first, second, third, *_ = CoreClr(Given(vectors)).rank(view, 4, RNG)
+    assert {first.case, second.case} == {"v00", "v01"}
+    assert third not in (first, second)
+
+
+def test_the_first_unit_of_an_empty_pool_is_the_most_typical():
+    vectors = [[1, 0], [1, 0.1], [1, 0.2], [0, 1], [-1, 0]]
+    (unit,) = CoreClr(Given(vectors)).rank(view_of_volumes([("p", 0)]), 1, RNG)
+    assert unit.index == (2,)
+
+
+def test_later_units_are_far_from_what_was_drawn():
+    vectors = np.repeat(np.eye(5), 2, 0)
+    drawn = {"v00": label_of((5, SIDE, SIDE), 0, 2, 4)}
+    view = view_of_volumes([("p", 0), ("p", 0)], drawn=drawn)
+    two = CoreClr(Given(vectors)).rank(view, 2, RNG)
+    assert {u.case for u in two} == {"v01"}
+    assert {(5 + u.index[0]) // 2 for u in two} == {3, 4}
+
+
+def test_slices_with_strokes_come_last():
+    drawn = {"v00": label_of((5, SIDE, SIDE), np.s_[1, 3:6, 7], np.s_[3, 3:6, 7])}
+    view = view_of_volumes([("p", 0)], drawn=drawn)
+    units = CoreClr(Given(np.eye(5))).rank(view, 5, RNG)
+    assert [u.index[0] for u in units[3:]] == [1, 3]
+    bought = frozenset(units[3:])
+    assert len(CoreClr(Given(np.eye(5))).rank(replace(view, bought=bought), 5, RNG)) == 3
+
+
+def test_what_the_model_is_unsure_of_comes_first():
+    def unsure_in_the_fourth(case):
+        p = np.full((2, 5, SIDE, SIDE), 0.02, np.float32)
+        p[0] = 0.98
+        p[:, 3] = 0.5
+        return p
+
+    drawn = {"v00": label_of((5, SIDE, SIDE), 0)}
+    view = view_of_volumes([("p", 0)], drawn=drawn, probabilities=unsure_in_the_fourth)
+    multi = MultiFeatureSettings(pixel=0, position=0, uncertainty=1)
+    assert CoreClr(Given(np.eye(5)), multi).rank(view, 1, RNG)[0].index == (3,)
+    assert CoreClr(Given(np.eye(5))).rank(view, 1, RNG)[0].index == (1,)
+
+
+@pytest.mark.parametrize("unit", ["planes", "image"])
+def test_whole_volumes_are_chosen_by_the_mean_of_their_slices(unit):
+    vectors = np.concatenate([np.tile(v, (SIDE, 1)) for v in ([1, 0, 0], [1, 0.1, 0], [0, 1, 0], [0, 0, 1])])
+    view = view_of_volumes([("p", 0), ("p", 0), ("q", 0), ("r", 0)], unit=unit)
+    three = CoreClr(Given(vectors)).rank(view, 3, RNG)
+    assert {u.case for u in three} >= {"v02", "v03"}
+    assert {u.kind for u in three} == {unit}
+
+
+def flat_view(n=6, channels=3, **rest):
+    cases = []
+    for k in range(n):
+        array = np.random.default_rng(k).random((20, 30, channels)).astype(np.float32)
+        source = Held(array)
+        source.geometry = replace(source.geometry, shape=(20, 30), spacing=(1.0, 1.0))
+        cases.append(Case(f"c{k}", f"g{k}", source.geometry, source))
+    return PoolView(tuple(cases), {}.get, **rest)
+
+
+def test_colour_images_are_units_too():
+    units = CoreClr(tiny_contrast(), MultiFeatureSettings(side=8)).rank(flat_view(), 3, RNG)
+    assert {u.kind for u in units} == {"image"}
+    assert len(set(units)) == 3
+
+
+def test_images_of_different_channels_are_refused():
+    view = flat_view()
+    grey = replace(view, cases=(*view.cases[:3], *flat_view(channels=1).cases[3:]))
+    with pytest.raises(DataError, match="c3 has 1 channels and c0 has 3"):
+        CoreClr(tiny_contrast()).rank(grey, 1, RNG)
+
+
+def test_the_same_seed_chooses_the_same_with_and_without_a_cache(tmp_path):
+    ranked = [CoreClr(tiny_contrast()).rank(view_of_volumes(REDUNDANT[10:], cache=c), 6, RNG) for c in (tmp_path, None)]
+    again = CoreClr(tiny_contrast()).rank(view_of_volumes(REDUNDANT[10:], cache=tmp_path), 6, RNG)
+    assert ranked[0] == ranked[1] == again
+
+
+def test_the_encoder_is_learnt_once_for_all_rounds_and_again_for_another_seed(tmp_path):
+    def features():
+        return sorted(p.parent.name for p in tmp_path.rglob("features.npy"))
+
+    view = view_of_volumes(REDUNDANT[10:], cache=tmp_path)
+    units = choose_units(view, "coreclr", 2)
+    (name,) = features()
+    drawn = {u.case: label_of((5, SIDE, SIDE), u.index[0]) for u in units}
+    choose_units(view_of_volumes(REDUNDANT[10:], cache=tmp_path, drawn=drawn), "coreclr", 2, round_number=1)
+    assert features() == [name]
+    choose_units(view, "coreclr", 2, seed=1)
+    assert len(features()) == 2
+
+
+def test_a_stopped_training_goes_on_to_the_same_choice(tmp_path):
+    embedder = tiny_contrast(**{"fit.steps": 6, "fit.checkpoint_every": 2})
+    views = [view_of_volumes(REDUNDANT[8:], cache=tmp_path / name) for name in ("whole", "stopped")]
+    run = embedder.run(views[1], pictures_of(views[1]), tmp_path / "stopped" / "embeddings")
+    steps = run.steps()
+    assert [s.index for s in islice(steps, 3)] == [0, 1, 2]
+    steps.close()
+    whole, stopped = (CoreClr(embedder).rank(view, 8, RNG) for view in views)
+    assert whole == stopped
+    vectors = [np.load(next((tmp_path / name).rglob("features.npy"))) for name in ("whole", "stopped")]
+    assert np.array_equal(*vectors)
+
+
+def test_the_embedding_comes_with_what_its_neighbours_are_worth(tmp_path):
+    CoreClr(tiny_contrast()).rank(view_of_volumes(REDUNDANT, cache=tmp_path), 1, RNG)
+    record = json.loads(next(tmp_path.rglob("retrieval.json")).read_text(encoding="utf-8"))
+    assert set(record) == {"before", "after"}
+    assert 0 <= record["after"]["volume"] <= 1
+
+
+def test_learning_makes_neighbours_of_relatives(tmp_path):
+    view = view_of_volumes([(f"p{k // 2}", k // 2) for k in range(12)], n=6)
+    embedder = tiny_contrast(**{"fit.steps": 40, "fit.lr": 3e-3, "side": 24})
+    embedder.embed(view, pictures_of(view), tmp_path)
+    record = json.loads(next(tmp_path.rglob("retrieval.json")).read_text(encoding="utf-8"))
+    assert record["after"]["patient"] > record["before"]["patient"] + 0.1
+
+
+def test_retrieval_of_perfect_and_of_useless_features():
+    pictures = pictures_of(view_of_volumes([(f"p{k // 2}", 0) for k in range(8)], n=8))
+    patient = np.repeat(np.eye(4), 16, 0) + 0.1 * np.tile(np.repeat(np.eye(4)[:2], 8, 0), (4, 1))
+    perfect = retrieval(unit_length(patient), pictures)
+    chance = retrieval(unit_length(np.random.default_rng(0).normal(size=(64, 40))), pictures)
+    assert perfect.patient == perfect.volume == 1
+    assert chance.patient == pytest.approx(chance.patient_chance, abs=0.1)
+    assert chance.position == pytest.approx(chance.position_chance, abs=0.1)
+    assert retrieval(np.eye(6), pictures_of(flat_view(6))).volume is None
+
+
+def test_reasons_name_the_nearest_of_what_was_known_before():
+    vectors = [[1, 0, 0], [1, 0.2, 0], [0, 1, 0], [0, 1, 0.3], [0, 0, 1]]
+    view = view_of_volumes([("p", 0)], drawn={"v00": label_of((5, SIDE, SIDE), 0)})
+    strategy = CoreClr(Given(vectors))
+    units = strategy.rank(view, 3, RNG)
+    told = strategy.explain(view, units)
+    assert [r.unit for r in told] == units
+    assert [r.rank for r in told] == [0, 1, 2]
+    assert told[0].nearest == Unit("v00", "slice", 0, (0,))
+    assert told[0].nearest_is_drawn
+    assert told[0].distance == pytest.approx(np.sqrt(2), rel=1e-5)
+    assert told[0].position == units[0].index[0] / 4
+    assert told[2].nearest == units[0] or told[2].nearest_is_drawn
+    assert_allclose([r.radius for r in told[:-1]], [r.distance for r in told[1:]], rtol=1e-5)
+
+
+def test_the_first_of_an_empty_pool_has_nothing_near():
+    view = view_of_volumes([("p", 0)], unit="planes")
+    strategy = CoreClr(Given(np.ones((SIDE, 2))))
+    (reason,) = strategy.explain(view, [Unit("v00", "planes", index=(1, 2, 3))])
+    assert (reason.nearest, reason.distance, reason.position, reason.radius) == (None, None, None, 0)
+
+
+def test_the_embedding_serves_other_strategies_as_features():
+    view = view_of_volumes(REDUNDANT[11:], n=3)
+    units = TypiClust(described_by(tiny_contrast())).rank(view, 5, np.random.default_rng(0))
+    assert len(set(units)) == 5
+
+
+def test_pictures_are_squares_of_each_case_between_its_percentiles(tmp_path):
+    view = view_of_volumes([("p", 0), ("q", 1)])
+    pixels = read_pixels(view, pictures_of(view), 16, tmp_path / "x.npy")
+    assert pixels.shape == (10, 1, 16, 16)
+    assert pixels.dtype == np.uint8
+    assert pixels[:5].min() < 30 < 225 < pixels[:5].max()
+    assert np.array_equal(read_pixels(view, pictures_of(view), 16, tmp_path / "x.npy"), pixels)
+
+
+def test_a_constant_image_is_black(tmp_path):
+    source = Held(np.full((3, 20, 20), 7, np.int16))
+    view = PoolView((Case("a", "a", source.geometry, source),), {}.get, "slice")
+    assert not read_pixels(view, pictures_of(view), 16, tmp_path / "x.npy").any()
+
+
+def test_presets_and_wrong_settings():
+    assert PRESETS["paper"].schedule(1454).steps == 2272
+    assert PRESETS["quick"].schedule(1454).steps == PRESETS["quick"].fit.steps
+    with pytest.raises(SettingsError, match="widths must be multiples of 8"):
+        parse(ContrastSettings, {"widths": [12]}, where="test")
+    assert GroupContrastive().settings == PRESETS["quick"]
+
+
+def test_a_frozen_generalist_gives_features_without_training(tmp_path, monkeypatch):
+    from frugalseg.generalists.classic import Classic
+    from frugalseg.strategies.embedding import frozen
+
+    monkeypatch.setattr("frugalseg.generalists.registry.build_generalist", lambda *_, **__: Classic())
+    view = view_of_volumes(REDUNDANT[12:], n=2)
+    embedder = frozen.FrozenGeneralist("classic", "auto")
+    one, two = (embedder.embed(view, pictures_of(view), tmp_path) for _ in range(2))
+    assert np.array_equal(one, two)
+    assert one.shape[0] == 12
+    assert_allclose(np.linalg.norm(one, axis=1), 1, rtol=1e-5)
