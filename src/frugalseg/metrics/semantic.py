@@ -1,11 +1,16 @@
 """The scores of a semantic prediction, as evaluations and benches report them."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from frugalseg.data.label import SemanticLabel
 from frugalseg.errors import DataError
 from frugalseg.metrics.overlap import dice, iou
 from frugalseg.metrics.surface import surface_distances
+
+Scores = Callable[[SemanticLabel, SemanticLabel], dict[str, float]]
+"""Prediction, truth -> metrics by name."""
 
 
 def semantic_scores(prediction: SemanticLabel, truth: SemanticLabel, *, spacing: tuple[float, ...]) -> dict[str, float]:

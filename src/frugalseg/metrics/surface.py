@@ -46,9 +46,14 @@ class SurfaceDistances:
     def asd(self) -> float:
         """The mean over the surface voxels of both masks, as in MONAI.
 
-        medpy's `assd` is the mean of the two means; its `asd`, which the LA papers report, is `to_truth` alone.
+        medpy's `assd` is the mean of the two means.
         """
         return float(np.concatenate(self._finite()).mean())
+
+    @property
+    def asd_to_truth(self) -> float:
+        """The mean over the surface of the prediction alone, medpy's `asd`; papers on the LA data set report it."""
+        return float(self._finite()[0].mean())
 
     def nsd(self, tolerance: float) -> float:
         """The share of both surfaces that lies within the tolerance of the other."""
