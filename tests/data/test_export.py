@@ -53,7 +53,7 @@ def draw(pool, name, *, value=1, known=True, rater="me"):
 
 
 def description(folder):
-    return json.loads((folder / "dataset.json").read_text())
+    return json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
 
 
 def test_nnunet_gets_the_drawn_cases_one_file_a_channel(tmp_path):

@@ -279,7 +279,7 @@ def test_an_unknown_layout_or_folder_is_an_error(tmp_path):
         open_pool(tmp_path, "nnunett")
     with pytest.raises(DataError, match="no such folder"):
         open_pool(tmp_path / "absent")
-    assert sorted(LAYOUTS) == ["acdc-h5", "coco", "folder", "la-h5", "medscribble", "nnunet"]
+    assert sorted(LAYOUTS) == ["acdc-h5", "coco", "davis", "folder", "la-h5", "medscribble", "nnunet"]
 
 
 @needs_real

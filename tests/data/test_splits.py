@@ -160,7 +160,11 @@ def test_folders_that_say_nothing_or_too_much_are_refused(tmp_path):
 @pytest.mark.real
 @pytest.mark.skipif("FRUGALSEG_DATA" not in os.environ, reason="FRUGALSEG_DATA is unset")
 def test_both_phases_of_a_patient_stay_together():
-    lines = (Path(os.environ["FRUGALSEG_DATA"]) / "acdc_scribbles" / "index.csv").read_text().splitlines()[1:]
+    lines = (
+        (Path(os.environ["FRUGALSEG_DATA"]) / "acdc_scribbles" / "index.csv")
+        .read_text(encoding="utf-8")
+        .splitlines()[1:]
+    )
     one = Case("", "", GEOMETRY, Nothing())
     cases = [replace(one, id=line.split(",")[0], group=line.split(",")[1]) for line in lines]
     split = split_cases(cases, seed=0, validation=0.1, test=20)

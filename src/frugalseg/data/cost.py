@@ -30,7 +30,7 @@ class CostModel(Settings):
 
     def slice_seconds(self, part: np.ndarray) -> float:
         """One slice (H, W) uint8: outlines where at least half of it is known, strokes where less is."""
-        if 2 * np.count_nonzero(part != UNKNOWN) >= part.size:
+        if is_outlined(part):
             return self.look + self.outline * outline_length(part)
         return self.look + self.stroke * n_strokes(part) + self.along * stroke_length(part)
 
@@ -51,6 +51,17 @@ def paging_axes(unit: Unit, geometry: Geometry) -> list[int]:
         return [0, 1, 2]
     thick = max(range(geometry.ndim), key=lambda axis: (round(geometry.spacing[axis], 3), axis))
     return [unit.axis if unit.kind == "slice" else thick]
+
+
+def is_outlined(part: np.ndarray) -> bool:
+    """Whether a slice (H, W) uint8 was drawn with outlines: at least half of it is known. Else with strokes."""
+    return bool(2 * np.count_nonzero(part != UNKNOWN) >= part.size)
+
+
+def strokes_of(label: SemanticLabel, unit: Unit, geometry: Geometry) -> int:
+    """How many strokes were drawn in a unit; none in slices that were outlined."""
+    parts = drawn_slices(label.array, unit, geometry)
+    return sum(n_strokes(part) for part in parts if not is_outlined(part))
 
 
 def outline_length(part: np.ndarray) -> int:

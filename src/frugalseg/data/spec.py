@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from frugalseg.data.layouts import LAYOUTS, open_pool
 from frugalseg.data.pool import Pool
-from frugalseg.data.splits import Split, check_split, read_split, split_cases
+from frugalseg.data.splits import Split, cases_named, check_split, read_split, split_cases
 from frugalseg.errors import SettingsError, lookup
 from frugalseg.settings import Settings, parse
 
@@ -78,7 +78,10 @@ def open_data(
 
 def split_data(pool: Pool, *, file: Path | None = None, seed: int = 0, validation: float = 0, test: float = 0) -> Split:
     """The split that list files say, or a seeded one of the numbers; either way checked. Raises `DataError`."""
-    split = read_split(file) if file else split_cases(pool.cases, seed=seed, validation=validation, test=test)
+    if file:
+        split = cases_named(read_split(file), pool.cases)
+    else:
+        split = split_cases(pool.cases, seed=seed, validation=validation, test=test)
     check_split(split, pool.cases)
     return split
 

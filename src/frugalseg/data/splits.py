@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from frugalseg.data.case import Case
+from frugalseg.data.formats import stem_of
 from frugalseg.errors import DataError, SettingsError, nearest
 from frugalseg.seeds import stream
 
@@ -68,6 +69,28 @@ def split_folds(cases: Iterable[Case], *, seed: int, n: int) -> list[Split]:
         min(folds, key=len).extend(groups[name])
     everything = {case for ids in groups.values() for case in ids}
     return [Split(tuple(sorted(everything.difference(fold))), test=tuple(sorted(fold))) for fold in folds]
+
+
+def cases_named(split: Split, cases: Iterable[Case]) -> Split:
+    """The split with each name as the cases it stands for, since papers list files, volumes, videos and patients.
+
+    A name is an id, else a file whose name without suffix is an id (``slices/p1_slice_1.h5``), else a volume or video
+    of which 2D cases are parts, else a group. A name that is none of these stays, for `check_split` to say so.
+    """
+    listed = sorted(cases, key=lambda c: c.id)
+    known: dict[str, list[str]] = {}
+    for case in listed:
+        known.setdefault(case.group, []).append(case.id)
+    for volume in {case.place.volume for case in listed if case.place}:
+        known[volume] = [c.id for c in listed if c.place and c.place.volume == volume]
+    known |= {case.id: [case.id] for case in listed}
+
+    def ids(names: Iterable[str]) -> tuple[str, ...]:
+        stems = (name if name in known else stem_of(Path(name)) for name in names)
+        found = (known.get(stem, [name]) for name, stem in zip(names, stems, strict=True))
+        return tuple(case for cases in found for case in cases)
+
+    return Split(*(ids(names) for names in split.parts.values()))
 
 
 def check_split(split: Split, cases: Iterable[Case]) -> None:

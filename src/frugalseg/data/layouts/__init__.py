@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from frugalseg.data.case import Case
 from frugalseg.data.layouts.coco import CocoOptions, open_coco
+from frugalseg.data.layouts.davis import DavisOptions, open_davis
 from frugalseg.data.layouts.folder import FolderOptions, open_folder
 from frugalseg.data.layouts.found import Found
 from frugalseg.data.layouts.h5 import AcdcOptions, LaOptions, open_acdc, open_la
@@ -32,6 +33,7 @@ LAYOUTS: Mapping[str, Layout] = {
     "la-h5": Layout(open_la, LaOptions),
     "acdc-h5": Layout(open_acdc, AcdcOptions),
     "coco": Layout(open_coco, CocoOptions),
+    "davis": Layout(open_davis, DavisOptions),
     "medscribble": Layout(open_medscribble, MedscribbleOptions),
 }
 
@@ -63,7 +65,8 @@ def open_pool(
     cases = tuple(_opened(found, unreadable))
     places = {c.id: c.geometry for c in cases}
     if is_truth:
-        return Pool(cases, found.classes, labels=LabelsOnFiles(found.partial, places), truth=Truth(found.complete))
+        truth = Truth(found.complete, strokes=LabelsOnFiles(found.partial, places))
+        return Pool(cases, found.classes, labels=LabelsOnFiles(found.partial, places), truth=truth)
     drawn = {c.id: {**found.complete.get(c.id, {}), **found.partial.get(c.id, {})} for c in cases}
     return Pool(cases, found.classes, labels=LabelsOnFiles(drawn, places))
 
@@ -82,6 +85,8 @@ def detect(root: Path) -> str:
     """The layout that a folder seems to have; plain folders are what is left."""
     if (root / "imagesTr").is_dir():
         return "nnunet"
+    if (root / "JPEGImages").is_dir():
+        return "davis"
     if any(root.glob("ACDC_training_*")):
         return "acdc-h5"
     if any(root.glob("*.h5")) or any(root.glob("data/*.h5")) or any(root.glob("*/mri_norm2.h5")):

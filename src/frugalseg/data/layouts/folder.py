@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from frugalseg.data.case import LabelSource
+from frugalseg.data.case import LabelSource, Place
 from frugalseg.data.formats import SUFFIXES, image_files, is_series, read_values, stem_of, suffix_of
 from frugalseg.data.label import UNKNOWN
 from frugalseg.data.layouts.found import Found, listed
@@ -25,6 +25,9 @@ class FolderOptions(Settings):
     classes: tuple[int, ...] = ()  # values of the label files that become class 1, 2, ...; the others are background
     names: tuple[str, ...] = ()  # of the classes, without the background
     group: str | None = None  # column of index.csv; `group` where it exists, else every case is a group
+    phase: str | None = None  # column that names the phase of a group's volume, e.g. ED; `phase` where it exists
+    volume: str | None = None  # column that names the volume or video of which a 2D image is a part
+    position: str | None = None  # column with the number of a 2D image in its volume, beside `volume`
     unknown: int | None = Field(None, ge=0)  # value of label and stroke files that means nobody looked; 255 does too
     instances: bool = False  # label files hold object ids
 
@@ -42,13 +45,18 @@ def open_folder(root: Path, options: FolderOptions) -> Found:
         if name in images:
             raise DataError(f"{f}: there is another image with the id '{name}', {images[name]}; rename one of them")
         images[name] = f
-    groups = _groups(root, options.group)
+    groups = _column(root, options.group, "group")
     lost = [name for name in images if groups and not groups.get(name)]
     if lost:
         raise DataError(
             f"{root / 'index.csv'}: there is no group for '{lost[0]}' ({len(lost)} such images); add a row for each"
         )
-    found = tuple(listed(name, (f,), group=groups.get(name)) for name, f in images.items())
+    phases = _column(root, options.phase, "phase")
+    places = _places(root, options)
+    found = tuple(
+        replace(listed(name, (f,), group=groups.get(name)), phase=phases.get(name, ""), place=places.get(name))
+        for name, f in images.items()
+    )
     labels = _folder(root, options.labels, "labels")
     strokes = _folder(root, options.scribbles, "scribbles")
     drawn = list(_by_rater(labels, images))
@@ -119,20 +127,46 @@ def _matched(folder: Path | None, images: dict[str, Path]) -> Iterator[tuple[str
     yield from found
 
 
-def _groups(root: Path, column: str | None) -> dict[str, str]:
+def _column(root: Path, column: str | None, what: str) -> dict[str, str]:
+    """Image name -> its value in that column of index.csv, by default the one named `what` where there is one."""
     index = root / "index.csv"
     if not index.is_file():
         if column is not None:
-            raise DataError(f"{index}: there is no such file, but group={column} names a column of it")
+            raise DataError(f"{index}: there is no such file, but {what}={column} names a column of it")
         return {}
     with index.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets write a mark first
         rows = list(csv.DictReader(file))
-    wanted = column or "group"
+    wanted = column or what
     if rows and (wanted not in rows[0] or "id" not in rows[0]):
         if column is None:
             return {}
         raise DataError(f"{index}: needs the columns 'id' and '{column}', but has {', '.join(rows[0])}")
     return {row["id"]: row[wanted] for row in rows}
+
+
+def _places(root: Path, options: FolderOptions) -> dict[str, Place]:
+    """Image name -> its place in a volume, counted from the volume's lowest number; of rows that say both columns."""
+    if options.volume is None and options.position is None:
+        return {}
+    if options.volume is None or options.position is None:
+        raise SettingsError("volume=COLUMN and position=COLUMN say together where a 2D image lies; give both or none")
+    volumes = _column(root, options.volume, "volume")
+    numbers: dict[str, int] = {}
+    for name, text in _column(root, options.position, "position").items():
+        if text and volumes[name]:
+            if not text.isdigit():
+                raise DataError(
+                    f"{root / 'index.csv'}: the position of '{name}' must be a whole number, but it is '{text}'"
+                )
+            numbers[name] = int(text)
+    of_volume: dict[str, list[int]] = {}
+    for name, number in numbers.items():
+        of_volume.setdefault(volumes[name], []).append(number)
+    ends = {volume: (min(found), max(found)) for volume, found in of_volume.items()}
+    return {
+        name: Place(volumes[name], k - ends[volumes[name]][0], ends[volumes[name]][1] - ends[volumes[name]][0] + 1)
+        for name, k in numbers.items()
+    }
 
 
 def _class_map(files: Iterable[Path], options: FolderOptions) -> ClassMap:

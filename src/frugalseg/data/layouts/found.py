@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from frugalseg.data.case import Case, LabelSource
+from frugalseg.data.case import Case, LabelSource, Place
 from frugalseg.data.sources import FileSource
+from frugalseg.errors import DataError
 
 LabelsOf = Mapping[str, Mapping[str, LabelSource]]
 """Case id -> rater -> label."""
@@ -13,15 +14,23 @@ LabelsOf = Mapping[str, Mapping[str, LabelSource]]
 
 @dataclass(frozen=True)
 class Listed:
-    """An image that a layout has found: its name, its files, its group. Nothing of it is read yet."""
+    """An image that a layout has found: name, files, group, phase, place in a volume. Nothing of it is read yet."""
 
     name: str
     source: FileSource
     group: str
+    phase: str = ""
+    place: Place | None = None
 
     def case(self) -> Case:
         """The case; its header is read. Raises `DataError` that names the file."""
-        return Case(self.name, self.group, self.source.geometry(), self.source)
+        geometry = self.source.geometry()
+        if self.place is not None and geometry.ndim != 2:
+            raise DataError(
+                f"{self.source.paths[0]}: only a 2D image is a part of a volume, and this one has shape "
+                f"{geometry.shape}; leave its position out of the index"
+            )
+        return Case(self.name, self.group, geometry, self.source, self.phase, self.place)
 
 
 @dataclass(frozen=True)
