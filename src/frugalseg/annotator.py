@@ -9,6 +9,7 @@ import numpy as np
 
 from frugalseg.data.case import Case
 from frugalseg.data.cost import CostModel, paging_axes
+from frugalseg.data.cross_labels import middle_planes
 from frugalseg.data.label import UNKNOWN, SemanticLabel
 from frugalseg.data.pool import Pool, Truth
 from frugalseg.data.unit import Unit
@@ -42,7 +43,7 @@ class Annotator(Protocol):
 class OracleSettings(Settings):
     """How the oracle draws, and what that costs."""
 
-    style: Literal["dense", "scribbles"] = "dense"
+    style: Literal["dense", "scribbles", "by-hand"] = "dense"  # scribbles: drawn by rule; by-hand: those in the files
     planes: Literal["as-placed", "truth-centre"] = "as-placed"  # truth-centre: the middle of the true object (GM-ABS)
     rater: str = "oracle"  # under which name its labels are kept
     truth_rater: str | None = None  # whose complete labels it copies, when there are several
@@ -51,7 +52,10 @@ class OracleSettings(Settings):
 
 
 class Oracle:
-    """Draws from complete labels what a person would draw, at a stated cost. Equal seeds draw equal strokes."""
+    """Draws from complete labels what a person would draw, at a stated cost. Equal seeds draw equal strokes.
+
+    With the style ``by-hand`` it hands out strokes that somebody has drawn and that lie beside the complete labels.
+    """
 
     def __init__(self, truth: Truth, settings: OracleSettings | None = None, *, seed: int = 0) -> None:
         self.truth = truth
@@ -60,7 +64,10 @@ class Oracle:
         self._last: tuple[str, SemanticLabel] | None = None
 
     def annotate(self, case: Case, unit: Unit) -> Annotation:
-        """Draws the unit. Raises `DataError` when the case has no complete label, or planes are not placed."""
+        """Draws the unit.
+
+        Raises `DataError` when the case has no complete label or no strokes by hand, or planes are not placed.
+        """
         truth = self._complete(case.id)
         if unit.kind == "planes" and self.settings.planes == "truth-centre":
             unit = _centred(unit, truth)
@@ -70,9 +77,14 @@ class Oracle:
         return Annotation(unit, self.settings.rater, reduce(SemanticLabel.updated, drawn), sum(prices))
 
     def _complete(self, case: str) -> SemanticLabel:
-        """The complete label. The last one is kept, since many slices of a case often follow each other."""
+        """The complete label, or strokes by hand where these are handed out and nothing more was ever drawn.
+
+        The last one is kept, since many slices of a case often follow each other.
+        """
         if self._last is None or self._last[0] != case:
-            self._last = case, self.truth.semantic(case, self.settings.truth_rater)
+            is_all = self.settings.style == "by-hand" and case not in self.truth
+            complete = self._strokes(case) if is_all else self.truth.semantic(case, self.settings.truth_rater)
+            self._last = case, complete
         return self._last[1]
 
     def _dense(self, _case: Case, part: Unit, truth: SemanticLabel) -> SemanticLabel:
@@ -84,6 +96,20 @@ class Oracle:
         strokes[region] = self._stroked(truth.array[region], axis, stream(self.seed, "strokes", str(part)))
         return SemanticLabel(strokes, truth.classes)
 
+    def _by_hand(self, case: Case, part: Unit, truth: SemanticLabel) -> SemanticLabel:
+        return self._strokes(case.id).only(part.mask(truth.array.shape))
+
+    def _strokes(self, case: str) -> SemanticLabel:
+        raters = self.truth.strokes.raters(case)
+        drawn = self.truth.strokes.get(case, raters[0]) if len(raters) == 1 else None
+        if drawn is None:
+            people = f"there are those of {', '.join(raters)}" if raters else "there are none"
+            raise DataError(
+                f"{case}: an oracle of the style 'by-hand' needs strokes of one person beside its complete label, "
+                f"but {people}; add them to the data, or choose the style 'scribbles', which draws by rule"
+            )
+        return drawn
+
     def _stroked(self, part: np.ndarray, axis: int, rng: np.random.Generator) -> np.ndarray:
         if part.ndim == 2:
             return scribble(part, self.settings.scribbles, rng=rng)
@@ -93,7 +119,7 @@ class Oracle:
 
 Style = Callable[[Oracle, Case, Unit, SemanticLabel], SemanticLabel]
 
-STYLES: Mapping[str, Style] = {"dense": Oracle._dense, "scribbles": Oracle._scribbles}
+STYLES: Mapping[str, Style] = {"dense": Oracle._dense, "scribbles": Oracle._scribbles, "by-hand": Oracle._by_hand}
 """How an oracle draws a part of a unit: oracle, case, part, complete label -> what is known then."""
 
 
@@ -107,11 +133,8 @@ def _parts(unit: Unit, shape: tuple[int, ...]) -> list[Unit]:
 
 def _centred(unit: Unit, truth: SemanticLabel) -> Unit:
     """The planes through the middle of the foreground's bounding box; where they were when there is no foreground."""
-    where = np.argwhere((truth.array > 0) & truth.known)
-    if len(where) == 0:
-        return unit
-    i, j, k = ((where.min(0) + where.max(0)) // 2).tolist()
-    return unit.placed((i, j, k))
+    index = middle_planes(truth)
+    return unit if index is None else unit.placed(index)
 
 
 def annotate(

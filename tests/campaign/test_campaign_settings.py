@@ -1,9 +1,14 @@
 """What is wrong with a campaign file is said before anything is made of it."""
 
+from pathlib import Path
+
 import pytest
 from campaign_worlds import tiny
 
+from frugalseg.campaign.settings import read_campaign
 from frugalseg.errors import SettingsError
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.mark.parametrize(
@@ -29,3 +34,9 @@ def test_an_arm_with_an_unknown_method_is_named():
     settings = tiny(**{"arms": {"teacher": {"train.method": "mean-techer"}}, "compare": []})
     with pytest.raises(SettingsError, match=r"arm 'teacher': 'train\.method'.*did you mean 'mean-teacher'"):
         settings.arm("teacher")
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_example_is_a_campaign(file):
+    campaign = read_campaign(file)
+    assert all(campaign.arm(arm).train.method for arm in campaign.arms)

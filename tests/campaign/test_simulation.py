@@ -47,8 +47,8 @@ def test_results_have_every_arm_and_seed(finished):
     assert set(found.arms) == {"sparse", "teacher", "dense"}
     assert all(len(arm["dice"].per_seed) == 2 for arm in found.arms.values())
     assert read_results(finished.out / "results.json") == found
-    assert [(p.a, p.b) for p in found.paired] == [("teacher", "sparse")]
-    assert "<svg" in (finished.out / "report.html").read_text()
+    assert [(p.a, p.b, p.metric) for p in found.paired] == [("teacher", "sparse", m) for m in ("dice", "aubc")]
+    assert "<svg" in (finished.out / "report.html").read_text(encoding="utf-8")
 
 
 def test_arms_of_a_seed_begin_with_the_same_units(finished):
@@ -153,6 +153,6 @@ def test_the_report_can_be_written_again_from_the_folder(finished, capsys, monke
 
 def test_results_are_plain_json(finished):
     write_outcome(finished, command="frugalseg run tiny.yaml")
-    data = json.loads((finished.out / "results.json").read_text())
+    data = json.loads((finished.out / "results.json").read_text(encoding="utf-8"))
     assert set(data) >= {"bench", "preset", "data", "seeds", "arms", "paired", "command", "environment"}
     assert set(data["arms"]["sparse"]["dice"]) == {"mean", "std", "per_seed"}

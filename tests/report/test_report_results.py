@@ -28,7 +28,7 @@ def make_results(**changes: object) -> Results:
 
 def test_the_file_has_the_keys_that_others_rely_on(tmp_path):
     write_results(tmp_path / "results.json", make_results())
-    data = json.loads((tmp_path / "results.json").read_text())
+    data = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert list(data) == ["bench", "preset", "data", "seeds", "arms", "paired", "command", "environment"]
     assert data["arms"]["a"]["dice"] == {
         "mean": 0.625,

@@ -1,23 +1,38 @@
 """What came of a campaign: its `results.json`, its curves, its pictures, its page."""
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import yaml
 
+from frugalseg.campaign.advice import AdviceSettings
 from frugalseg.campaign.rounds import case_scores
 from frugalseg.campaign.simulate import Simulation
+from frugalseg.campaign.watching import advised
+from frugalseg.data.cost import strokes_of
 from frugalseg.data.pool import Pool
 from frugalseg.errors import DataError
 from frugalseg.evaluation import CaseScore
 from frugalseg.files import write_bytes
+from frugalseg.report.budget import budgets_of
 from frugalseg.report.page import write_report
 from frugalseg.report.pictures import case_panel
-from frugalseg.report.records import Chosen, Comparison, CurvePoint, Panel, Report
-from frugalseg.report.results import Data, Measured, Paired, Results, environment, write_results
+from frugalseg.report.records import Advised, Budgets, Chosen, Comparison, CurvePoint, Panel, Report
+from frugalseg.report.results import (
+    Data,
+    Measured,
+    Paired,
+    Results,
+    cost_of,
+    environment,
+    measured_budgets,
+    paired_budgets,
+    write_results,
+)
 from frugalseg.report.tables import comparisons, rows_of
 from frugalseg.specialist.model import Model
-from frugalseg.workspace import Run, Workspace
+from frugalseg.workspace import Drawn, Run, Workspace
 
 HEADLINE = "dice"
 
@@ -32,7 +47,8 @@ def write_outcome(simulation: Simulation, *, command: str) -> Results:
     out = simulation.out
     finished = [(arm, seed, simulation.workspace(arm, seed)) for arm, seed in simulation.finished()]
     points = tuple(point for arm, seed, workspace in finished for point in curve(workspace, arm=arm, seed=seed))
-    found = _results(simulation, points, command)
+    budgets = budgets_of(points, HEADLINE, simulation.settings.compare)
+    found = _results(simulation, points, budgets, command)
     write_results(out / "results.json", found)
     gallery = tuple(_gallery(simulation))
     for number, panel in enumerate(gallery):
@@ -46,6 +62,8 @@ def write_outcome(simulation: Simulation, *, command: str) -> Results:
         curves=points,
         rows=rows_of(points),
         comparisons=_compared(simulation, points),
+        budgets=budgets,
+        advice=tuple(a for arm, seed, workspace in finished for a in advice(simulation, workspace, arm, seed)),
         gallery=gallery,
         chosen=tuple(c for arm, seed, workspace in finished for c in chosen(workspace, arm=arm, seed=seed)),
         configuration=yaml.safe_dump(simulation.settings.model_dump(mode="json"), sort_keys=False),
@@ -65,6 +83,8 @@ def write_workspace_page(workspace: Workspace, file: Path) -> None:
         headline=HEADLINE,
         curves=points,
         rows=rows_of(points) if points else (),
+        budgets=budgets_of(points, HEADLINE),
+        advice=tuple(advised(workspace, AdviceSettings(), arm="this workspace", seed=0)),
         gallery=tuple(extremes(workspace.pool, workspace, last[-1], title="latest")) if points else (),
         chosen=tuple(chosen(workspace, arm="this workspace", seed=0)),
         configuration=yaml.safe_dump(dict(last[-1].settings) if last else dict(workspace.settings), sort_keys=False),
@@ -75,17 +95,49 @@ def write_workspace_page(workspace: Workspace, file: Path) -> None:
 
 def curve(workspace: Workspace, *, arm: str, seed: int) -> Iterator[CurvePoint]:
     """One point for each measured run: what annotation had cost by then, and what the model reached."""
+    strokes = _strokes(workspace)
+    chose = {turn.number: turn.settings.get("seconds") for turn in workspace.rounds()}
     for run in workspace.runs():
         if run.is_done and run.metrics:
             acts = workspace.drawn(up_to_round=run.round)
+            choice = chose.get(run.round or 0)
+            times = {"seconds": run.seconds} if choice is None else {"seconds": run.seconds, "choice_seconds": choice}
             yield CurvePoint(
                 arm=arm,
                 seed=seed,
                 round=run.round or 0,
                 seconds=sum(act.seconds for act in acts),
                 units=sum(act.slices for act in acts),
-                metrics={**run.metrics, "seconds": run.seconds},
+                metrics={**run.metrics, **times},
+                strokes=sum(strokes[act] for act in acts),
+                groups=_by_group(workspace, run),
             )
+
+
+def _strokes(workspace: Workspace) -> dict[Drawn, int]:
+    """How many strokes each act drew, counted in the label as it is now."""
+    found: dict[Drawn, int] = {}
+    acts = sorted(workspace.drawn(), key=lambda act: (act.unit.case, act.rater))
+    for (case, rater), group in groupby(acts, key=lambda act: (act.unit.case, act.rater)):
+        label, geometry = workspace.labels.get(case, rater), workspace.pool[case].geometry
+        found |= {act: 0 if label is None else strokes_of(label, act.unit, geometry) for act in group}
+    return found
+
+
+def _by_group(workspace: Workspace, run: Run) -> dict[str, tuple[float, ...]]:
+    """The headline of each measured case, by patient."""
+    found: dict[str, tuple[float, ...]] = {}
+    for score in sorted(case_scores(workspace, run), key=lambda s: s.case):
+        group = workspace.pool[score.case].group
+        found[group] = (*found.get(group, ()), score.scores[HEADLINE])
+    return found
+
+
+def advice(simulation: Simulation, workspace: Workspace, arm: str, seed: int) -> Iterator[Advised]:
+    """Whether to have gone on, after each round of an arm with several."""
+    settings = simulation.settings.arm(arm)
+    if settings.rounds and settings.advice is not None:
+        yield from advised(workspace, settings.advice, arm=arm, seed=seed, cache=simulation.cache)
 
 
 def chosen(workspace: Workspace, *, arm: str, seed: int) -> Iterator[Chosen]:
@@ -111,11 +163,12 @@ def _picture(pool: Pool, model: Model, score: CaseScore, *, title: str) -> Panel
     return case_panel(image, pool.truth.semantic(case.id), prediction, title=title, caption=caption)
 
 
-def _results(simulation: Simulation, points: Sequence[CurvePoint], command: str) -> Results:
+def _results(simulation: Simulation, points: Sequence[CurvePoint], budgets: Budgets | None, command: str) -> Results:
     settings = simulation.settings
     arms = {
         row.arm: {name: Measured.of(summary.per_seed) for name, summary in row.metrics.items()}
-        | {"annotation_seconds": Measured.of(row.seconds.per_seed), "units": Measured.of(row.units.per_seed)}
+        | cost_of(row)
+        | ({} if budgets is None else measured_budgets(budgets, row.arm))
         for row in rows_of(points)
     }
     return Results(
@@ -124,7 +177,7 @@ def _results(simulation: Simulation, points: Sequence[CurvePoint], command: str)
         data=Data(name=settings.name, cases=len(simulation.pool), fingerprint=simulation.pool.fingerprint()),
         seeds=tuple(sorted({p.seed for p in points})),
         arms=arms,
-        paired=tuple(Paired.of(c) for c in _compared(simulation, points)),
+        paired=(*(Paired.of(c) for c in _compared(simulation, points)), *paired_budgets(budgets)),
         command=command,
         environment=environment(simulation.hardware.accelerator()),
     )

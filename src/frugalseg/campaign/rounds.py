@@ -1,23 +1,24 @@
 """The verbs of one round, each on a workspace: choose, draw, train. People and simulations use the same ones."""
 
 import json
+import shutil
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from frugalseg.annotator import Annotation, Annotator
 from frugalseg.campaign.settings import Purchase
-from frugalseg.data.pool import Pool, PoolView, Predict
+from frugalseg.data.pool import Pool
 from frugalseg.data.unit import Unit
 from frugalseg.errors import DataError
 from frugalseg.evaluation import CaseScore, mean_scores
-from frugalseg.files import write_json
-from frugalseg.learn.engine import Hardware
+from frugalseg.files import atomic_path, write_json
+from frugalseg.learn.engine import Hardware, Reach
 from frugalseg.specialist.model import Model
 from frugalseg.specialist.plan import Plan
 from frugalseg.strategies import choose_units
+from frugalseg.strategies.viewing import view_of
 from frugalseg.training import Training, TrainSettings
 from frugalseg.workspace import Run, Workspace
 
@@ -29,19 +30,39 @@ def training_pool(workspace: Workspace) -> Pool:
 
 def latest_model(workspace: Workspace) -> Model | None:
     """The specialist of the last finished run, or None before the first."""
+    models = latest_models(workspace)
+    return models[-1] if models else None
+
+
+def latest_models(workspace: Workspace) -> list[Model]:
+    """The specialist of the last finished run, behind those of runs that differ from it in their seed only."""
     done = [run for run in workspace.runs() if run.is_done and run.model]
-    return Model.load(workspace.folder / str(done[-1].model)) if done else None
+    what = [(run.round, run.method, run.settings) for run in done]
+    same = [run for run, its in zip(done, what, strict=True) if its == what[-1]]
+    return [Model.load(workspace.folder / str(run.model)) for run in same]
 
 
-def choose(workspace: Workspace, purchase: Purchase, *, seed: int) -> list[Unit]:
-    """Opens the next round with the units its strategy wants, or returns what an open round still lacks."""
+def choose(workspace: Workspace, purchase: Purchase, *, seed: int, cache: Path | None = None) -> list[Unit]:
+    """Opens the next round with the units its strategy wants, or returns what an open round still lacks.
+
+    What a strategy learns from the images alone is kept in `cache`, the workspace's own by default. How long it took
+    is noted with the round's settings, as `seconds`.
+    """
+    began = time.monotonic()
     rounds = workspace.rounds()
     if rounds and not rounds[-1].is_closed:
         return workspace.pending(rounds[-1].number)
     number = len(rounds)
-    pool, model = training_pool(workspace), latest_model(workspace)
-    probabilities = _probabilities(pool, model) if model else None
-    view = PoolView(pool.cases, pool.label, purchase.unit, purchase.axis, probabilities)
+    bought = frozenset(act.unit for act in workspace.drawn())
+    models = latest_models(workspace)
+    view = view_of(
+        training_pool(workspace),
+        models,
+        unit=purchase.unit,
+        axis=purchase.axis,
+        bought=bought,
+        cache=cache or workspace.cache,
+    )
     units = choose_units(
         view,
         purchase.strategy,
@@ -52,7 +73,8 @@ def choose(workspace: Workspace, purchase: Purchase, *, seed: int) -> list[Unit]
     )
     if not units:
         raise DataError("there is nothing left to label: every unit of the training cases has been drawn")
-    workspace.select(number, units, strategy=purchase.strategy, settings=purchase.model_dump(mode="json"))
+    noted = {**purchase.model_dump(mode="json"), "seconds": round(time.monotonic() - began, 3)}
+    workspace.select(number, units, strategy=purchase.strategy, settings=noted)
     return units
 
 
@@ -69,13 +91,6 @@ def close_open(workspace: Workspace) -> None:
     rounds = workspace.rounds()
     if rounds and not rounds[-1].is_closed:
         workspace.close_round(rounds[-1].number)
-
-
-def _probabilities(pool: Pool, model: Model) -> Predict:
-    def predict(case: str) -> np.ndarray:
-        return model.probabilities(pool[case].image())
-
-    return predict
 
 
 def draw(workspace: Workspace, annotator: Annotator, units: list[Unit]) -> Iterator[Annotation]:
@@ -104,10 +119,13 @@ class TrainingRound:
         seed: int,
         hardware: Hardware,
         cache: Path | None = None,
+        until: int | None = None,
+        is_warm: bool = False,
     ) -> "TrainingRound":
         """Registers the run, or takes up the one that was stopped; nothing is trained yet.
 
-        A run is known by its settings, its plan and the labels it learns from: more labels make another run.
+        A run is known by its settings, its plan and the labels it learns from: more labels make another run. With
+        `is_warm` it goes on with the networks of the round before, and it may end at the step `until`.
         """
         number = len(workspace.rounds()) - 1
         training = Training(
@@ -123,17 +141,32 @@ class TrainingRound:
             "train": settings.model_dump(mode="json"),
             "plan": plan.model_dump(mode="json"),
             "labels": training.about()["labels"],
+            **({"warm": {"until": until}} if is_warm else {}),
         }
         run = workspace.start_run(number if number >= 0 else None, settings.method, settings=words, seed=seed)
-        return cls(workspace, run, replace(training, folder=workspace.run_folder(run)))
+        reach = Reach(_run_before(workspace, run) if is_warm else None, until)
+        return cls(workspace, run, replace(training, folder=workspace.run_folder(run), reach=reach))
 
-    def finish(self, scores: Sequence[CaseScore], *, seconds: float) -> Run:
-        """Saves the model and the scores of the cases it was measured on, if any, and notes the run as done."""
+    def finish(self, scores: Sequence[CaseScore], *, seconds: float, model: Path | None = None) -> Run:
+        """Saves the model and the scores of the cases it was measured on, if any, and notes the run as done.
+
+        `model` is the file of one that the very same training has made elsewhere.
+        """
         file = self.workspace.models / f"{self.run.id:04d}.safetensors"
-        self.training.model.save(file)
+        if model is None:
+            self.training.model.save(file)
+        else:
+            with atomic_path(file) as part:
+                shutil.copyfile(model, part)
         write_json(self.workspace.run_folder(self.run) / "scores.json", {s.case: s.scores for s in scores})
         metrics = mean_scores(scores) if scores else {}
         return self.workspace.finish_run(self.run, model=file, metrics=metrics, seconds=seconds)
+
+
+def _run_before(workspace: Workspace, run: Run) -> Path | None:
+    """The folder of the last finished run of an earlier round with the same seed."""
+    earlier = [r for r in workspace.runs() if r.is_done and (r.round or 0) < (run.round or 0) and r.seed == run.seed]
+    return workspace.run_folder(earlier[-1]) if earlier else None
 
 
 def case_scores(workspace: Workspace, run: Run) -> list[CaseScore]:

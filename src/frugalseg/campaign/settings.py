@@ -6,11 +6,15 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
 from frugalseg.annotator import OracleSettings
+from frugalseg.campaign.advice import AdviceSettings
 from frugalseg.data.unit import UnitKind
-from frugalseg.errors import lookup
+from frugalseg.errors import SettingsError, lookup
+from frugalseg.protocols import under_protocol
 from frugalseg.settings import Settings, override, parse, read_yaml
+from frugalseg.specialist.plan import Plan
 from frugalseg.strategies import STRATEGIES
-from frugalseg.strategies.placement import PLACEMENTS
+from frugalseg.strategies.members import COMPARING, one_opinion
+from frugalseg.strategies.placement import PARALLEL, PLACEMENTS
 from frugalseg.training import TrainSettings
 
 
@@ -30,7 +34,7 @@ class Purchase(Settings):
     units: int = Field(4, ge=1)
     unit: UnitKind = "planes"
     axis: int = Field(0, ge=0, le=2)  # slices lie across this array axis
-    placement: str = "middle-third"  # where three planes go; never by the truth unless the oracle is told so
+    placement: str = "middle-third"  # where three planes go (parallel: slices across the axis); never by the truth
 
     @field_validator("strategy")
     @classmethod
@@ -41,8 +45,19 @@ class Purchase(Settings):
     @field_validator("placement")
     @classmethod
     def _is_placement(cls, name: str) -> str:
-        lookup(PLACEMENTS, name, "placement")
+        lookup({**PLACEMENTS, PARALLEL: None}, name, "placement")
         return name
+
+
+class Warm(Settings):
+    """One training through all rounds: it goes on with the same networks after each. GM-ABS buys at 800, 1000, ..."""
+
+    first: int = Field(800, ge=1)  # steps on what the start has bought
+    every: int = Field(200, ge=1)  # steps after each round but the last, which trains to the end
+
+    def until(self, number: int, *, rounds: int) -> int | None:
+        """The step before which the training of round `number` ends; None for the last."""
+        return None if number == rounds else self.first + number * self.every
 
 
 def _one_arm() -> dict[str, dict[str, Any]]:
@@ -60,11 +75,20 @@ class CampaignSettings(Settings):
     rounds: int = Field(0, ge=0)  # rounds after the start
     then: Purchase = Purchase(strategy="foreground-random")
     oracle: OracleSettings = OracleSettings()
+    protocol: str | None = None  # la: plan, training and scores as in the papers; what is said beside it counts
     plan: dict[str, Any] = Field(default_factory=dict)  # changes to the plan made from the data
     train: TrainSettings = TrainSettings()
+    warm: Warm | None = None  # null: every round trains new networks from the beginning
+    members: int = Field(1, ge=1)  # specialists trained before each choice, with other seeds: all say what is uncertain
+    advice: AdviceSettings | None = AdviceSettings()  # whether to go on after each round; null: nobody asks
     seeds: tuple[NonNegativeInt, ...] = (0, 1, 2)
     arms: dict[str, dict[str, Any]] = Field(default_factory=_one_arm, min_length=1)
     compare: tuple[tuple[str, str], ...] = ()  # pairs of arms whose difference is tested over the seeds
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_protocol(cls, said: Any) -> Any:
+        return under_protocol(said) if isinstance(said, dict) else said
 
     @field_validator("seeds")
     @classmethod
@@ -84,6 +108,17 @@ class CampaignSettings(Settings):
         return arms
 
     @model_validator(mode="after")
+    def _is_one_training(self) -> "CampaignSettings":
+        if self.warm and self.rounds and self.warm.first + (self.rounds - 1) * self.warm.every >= self.train.fit.steps:
+            raise ValueError(
+                f"warm: {self.rounds} rounds from step {self.warm.first} on, every {self.warm.every} steps, do not fit "
+                f"into {self.train.fit.steps} steps; change warm.first, warm.every, rounds or train.fit.steps"
+            )
+        if self.warm is not None and self.members > 1:
+            raise ValueError("warm campaigns continue one specialist; set members to 1")
+        return self
+
+    @model_validator(mode="after")
     def _pairs_are_arms(self) -> "CampaignSettings":
         for name in {name for pair in self.compare for name in pair}:
             lookup(self.arms, name, "arm in 'compare'")
@@ -96,6 +131,8 @@ class CampaignSettings(Settings):
     def arm(self, name: str) -> "CampaignSettings":
         """The settings of one arm: this campaign with the arm's changes, without the list of arms."""
         changes = lookup(self.arms, name, "arm")
+        if "protocol" in changes:
+            raise SettingsError(f"arm '{name}': a protocol is that of the whole campaign; say it above the arms")
         data = self.model_dump(mode="json", exclude={"arms", "compare"})
         return parse(CampaignSettings, override(data, changes), where=f"arm '{name}'")
 
@@ -107,3 +144,11 @@ def read_campaign(path: Path, changes: dict[str, Any] | None = None) -> Campaign
     for name in settings.arms:
         settings.arm(name)
     return settings
+
+
+def check_opinions(settings: CampaignSettings, plan: Plan) -> None:
+    """Raises `SettingsError`, before anything is trained, for an arm whose strategy lacks predictions to compare."""
+    for name in settings.arms:
+        arm = settings.arm(name)
+        if arm.rounds and arm.then.strategy in COMPARING and arm.members == 1 and not plan.completed().dropout:
+            raise one_opinion(arm.then.strategy)

@@ -6,7 +6,7 @@ that no other holds and that has not ended.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,15 @@ FINISHED = "finished.json"
 
 @dataclass(frozen=True)
 class Trials:
-    """The arms and seeds of a campaign or a bench; each pair lies in OUT/ARM/seed-N."""
+    """The arms and seeds of a campaign or a bench; each pair lies in OUT/ARM/seed-N.
+
+    An arm in `fewer` has only so many of the seeds, the first ones, so that it shares them with the others.
+    """
 
     out: Path
     arms: tuple[str, ...]
     seeds: tuple[int, ...]
+    fewer: Mapping[str, int] = field(default_factory=dict)
 
     def folder(self, arm: str, seed: int) -> Path:
         """Where everything of an (arm, seed) lies."""
@@ -30,7 +34,11 @@ class Trials:
 
     def pairs(self) -> list[tuple[str, int]]:
         """Every (arm, seed)."""
-        return [(arm, seed) for arm in self.arms for seed in self.seeds]
+        return [(arm, seed) for arm in self.arms for seed in self.seeds_of(arm)]
+
+    def seeds_of(self, arm: str) -> tuple[int, ...]:
+        """The seeds of an arm."""
+        return self.seeds[: self.fewer.get(arm, len(self.seeds))]
 
     def finished(self) -> list[tuple[str, int]]:
         """Every (arm, seed) that has ended."""
@@ -42,7 +50,7 @@ class Trials:
         It is held by this process until the next one is asked for. Seeds come one after the other, with all arms.
         """
         for seed in self.seeds:
-            for arm in arms or self.arms:
+            for arm in [a for a in arms or self.arms if seed in self.seeds_of(a)]:
                 with held(self.folder(arm, seed)) as mine:
                     if mine and not (self.folder(arm, seed) / FINISHED).exists():
                         yield arm, seed

@@ -17,14 +17,21 @@ from frugalseg.report.tables import arms_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Cost = Literal["minutes", "units"]
+Cost = Literal["minutes", "units", "strokes"]
 
 _COSTS: Mapping[Cost, tuple[str, Callable[[CurvePoint], float]]] = MappingProxyType(
     {
         "minutes": ("Annotation time (minutes)", lambda point: point.seconds / 60),
         "units": ("Slices or images drawn", lambda point: point.units),
+        "strokes": ("Strokes drawn", lambda point: point.strokes),
     }
 )
+
+HEIGHT, GAP = 4.1, 0.43
+"""Of a picture of curves, and between the names of two arms, in inches."""
+
+BANDS = 6
+"""With more arms the bands of spread would cover each other, and are left out."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +53,20 @@ class _Curve:
 
 
 def learning_curves(points: Sequence[CurvePoint], metric: str) -> tuple[Panel, ...]:
-    """Pictures of the metric against annotation minutes and against units; of the arms alone when nothing grows.
+    """Pictures of the metric against annotation minutes, units and strokes; of the arms alone when nothing grows.
 
-    Lines are means over seeds, bands the standard deviation, faint marks single seeds. An arm with one round is a
-    dashed line beside arms with several.
+    Strokes are shown where some were drawn. Lines are means over seeds, bands the standard deviation (where there are
+    few arms), faint marks single seeds. An arm with one round is a dashed line beside arms with several.
     """
     measured = [p for p in points if metric in p.metrics]
     if not measured:
         return ()
     if all(curve.is_single for curve in _curves(measured, metric, "minutes")):
         return (_strip_chart(measured, metric),)
-    return (_curve_panel(measured, metric, "minutes"), _curve_panel(measured, metric, "units"))
+    costs: tuple[Cost, ...] = (
+        ("minutes", "units", "strokes") if any(p.strokes for p in measured) else ("minutes", "units")
+    )
+    return tuple(_curve_panel(measured, metric, cost) for cost in costs)
 
 
 def _curve_panel(points: Sequence[CurvePoint], metric: str, cost: Cost) -> Panel:
@@ -65,18 +75,19 @@ def _curve_panel(points: Sequence[CurvePoint], metric: str, cost: Cost) -> Panel
     curves, axis = _curves(points, metric, cost), _COSTS[cost][0]
     name = f"curve-{cost}"
     with page_style(name):
-        figure = Figure(figsize=(6.6, 4.1))
-        axes = figure.add_axes((0.1, 0.14, 0.64, 0.84))
+        height = max(HEIGHT, 0.7 + GAP * len(curves))
+        figure = Figure(figsize=(6.6, height))
+        axes = figure.add_axes((0.1, 0.57 / height, 0.64, 1 - 0.66 / height))
         for curve in curves:
             if curve.is_single:
                 _draw_bound(axes, curve)
             else:
-                _draw_curve(axes, curve)
+                _draw_curve(axes, curve, band=len(curves) <= BANDS)
         axes.set_xlabel(axis)
         axes.set_ylabel(_axis_title(metric))
         axes.set_xlim(left=0)
         _set_limits(axes, curves, metric)
-        _label_ends(axes, curves, metric)
+        _label_ends(axes, curves, metric, gap=GAP / (height - 0.66))
         image = to_svg(figure, name)
     heading = f"{title(metric)} against {axis[0].lower()}{axis[1:]}"
     return Panel(heading, "", image, f"{heading}. {_in_words(curves, metric)}")
@@ -124,10 +135,11 @@ def _curve(index: int, points: Sequence[CurvePoint], metric: str, cost: Cost) ->
     )
 
 
-def _draw_curve(axes: "Axes", curve: _Curve) -> None:
+def _draw_curve(axes: "Axes", curve: _Curve, *, band: bool) -> None:
     means = np.array([v.mean for v in curve.values])
     spread = np.array([v.std for v in curve.values])
-    axes.fill_between(curve.costs, means - spread, means + spread, color=curve.colour, alpha=0.16, linewidth=0)
+    if band:
+        axes.fill_between(curve.costs, means - spread, means + spread, color=curve.colour, alpha=0.16, linewidth=0)
     axes.plot(*zip(*curve.dots, strict=True), curve.mark, color=curve.colour, alpha=0.35, markersize=3, mew=0)
     axes.plot(curve.costs, means, color=curve.colour, marker=curve.mark, markersize=6, linewidth=2)
 
@@ -157,16 +169,18 @@ def _set_limits(axes: "Axes", curves: Sequence[_Curve], metric: str) -> None:
     axes.set_ylim(max(low - room, 0) if low >= 0 else low - room, min(high + room, 1) if is_score else high + room)
 
 
-def _label_ends(axes: "Axes", curves: Sequence[_Curve], metric: str) -> None:
-    """Writes each arm's name beside its end, pushed apart where two ends meet."""
+def _label_ends(axes: "Axes", curves: Sequence[_Curve], metric: str, *, gap: float) -> None:
+    """Writes each arm's name beside its end, pushed apart where two ends meet; the gap is a part of the height."""
     bottom, top = axes.get_ylim()
     ends = [(c.values[-1].mean - bottom) / (top - bottom) for c in curves]
-    for curve, height in zip(curves, apart(ends, 0.105), strict=True):
+    for curve, height in zip(curves, apart(ends, gap), strict=True):
         last = curve.values[-1]
         cost = f" ({duration(curve.seconds)})" if curve.is_single else ""
         at, number = axes.transAxes, text(metric, last.mean) + cost
-        axes.text(1.025, height + 0.022, curve.arm, transform=at, color=curve.colour, va="center", fontweight="bold")
-        axes.text(1.025, height - 0.026, number, transform=at, va="center", fontsize=10)
+        axes.text(
+            1.025, height + 0.21 * gap, curve.arm, transform=at, color=curve.colour, va="center", fontweight="bold"
+        )
+        axes.text(1.025, height - 0.25 * gap, number, transform=at, va="center", fontsize=10)
 
 
 def apart(heights: Sequence[float], gap: float) -> list[float]:

@@ -17,6 +17,7 @@ _TITLES = {
     "asd": "ASD (voxels)",
     "instance_f1": "Instance F1",
     "seconds": "Time (s)",
+    "choice_seconds": "Choice (s)",
     "noc80": "Clicks to 0.80 IoU",
     "noc90": "Clicks to 0.90 IoU",
     "score_rank": "Score ranking",
@@ -38,7 +39,7 @@ def title(key: str) -> str:
 
 def lower_is_better(key: str) -> bool:
     """True for distances, errors, clicks and times."""
-    return key.startswith(_LOWER_IS_BETTER) or key.endswith("_ms")
+    return key.startswith(_LOWER_IS_BETTER) or key.endswith(("_ms", "_seconds"))
 
 
 def text(key: str, value: float) -> str:
@@ -46,11 +47,16 @@ def text(key: str, value: float) -> str:
     return f"{value:.{digits(key)}f}"
 
 
+def signed(key: str, value: float) -> str:
+    """The number with its sign, and a true minus."""
+    return f"{'−' if value < 0 else '+'}{text(key, abs(value))}"
+
+
 def digits(key: str) -> int:
-    """Decimals: none for seconds, one for milliseconds and clicks, two for distances, three for scores."""
+    """Decimals: none for training times, one for other times and counts, two for distances, three for scores."""
     if key == "seconds":
         return 0
-    if key.endswith("_ms") or key.startswith("noc"):
+    if key.endswith(("_ms", "_seconds")) or key in ("units", "strokes") or key.startswith("noc"):
         return 1
     return 2 if key.startswith(("hd95", "asd")) else 3
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from frugalseg.files import write_bytes
 from frugalseg.report.curves import learning_curves
-from frugalseg.report.metrics import count, duration, lower_is_better, text, title
+from frugalseg.report.metrics import count, duration, lower_is_better, signed, text, title
+from frugalseg.report.page_budget import advice_words, budget_words
 from frugalseg.report.palette import arm_style
 from frugalseg.report.records import Chosen, Comparison, Report, Row
 
@@ -35,6 +36,8 @@ def render(report: Report) -> str:
         curves=[(panel, Markup(panel.image.decode())) for panel in curves],
         table=_table(report.rows),
         comparisons=[_comparison(c) for c in report.comparisons],
+        budgets=budget_words(report.budgets) if report.budgets else None,
+        advice=advice_words(report.advice),
         chosen=_chosen(report.chosen),
     )
 
@@ -45,6 +48,7 @@ def _table(rows: Sequence[Row]) -> dict[str, Any]:
     best = {key: _best(rows, key) for key in keys}
     return {
         "has_cost": any(row.seconds.mean or row.units.mean for row in rows),
+        "has_strokes": any(row.strokes.mean for row in rows),
         "columns": [f"{title(key)}\N{NO-BREAK SPACE}{'↓' if lower_is_better(key) else '↑'}" for key in keys],
         "rows": [
             {
@@ -53,6 +57,7 @@ def _table(rows: Sequence[Row]) -> dict[str, Any]:
                 "seeds": row.seconds.n,
                 "duration": duration(row.seconds.mean),
                 "units": count(row.units.mean),
+                "strokes": count(row.strokes.mean),
                 "cells": [_cell(row, key, best[key]) for key in keys],
             }
             for place, row in enumerate(rows)
@@ -61,7 +66,7 @@ def _table(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _cell(row: Row, key: str, best: str) -> dict[str, Any]:
-    """What stands in a cell; the training time is no contest, so nothing is bold there."""
+    """What stands in a cell; times are no contest, so nothing is bold there."""
     value = row.metrics.get(key)
     if value is None:
         return {"mean": "–", "std": "", "is_best": False}
@@ -69,7 +74,7 @@ def _cell(row: Row, key: str, best: str) -> dict[str, Any]:
     return {
         "mean": mean,
         "std": text(key, value.std) if value.n > 1 else "",
-        "is_best": mean == best and key != "seconds",
+        "is_best": mean == best and not key.endswith("seconds"),
     }
 
 
@@ -85,7 +90,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "a": comparison.a,
         "b": comparison.b,
         "metric": title(key),
-        "difference": _signed(key, result.difference),
+        "difference": signed(key, result.difference),
         "is_clear": not result.is_noise,
     }
     if result.interval is None:
@@ -93,13 +98,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
     low, high = result.interval
     a_is_better = (result.difference > 0) != lower_is_better(key)
     verdict = "inside the noise" if result.is_noise else f"{comparison.a if a_is_better else comparison.b} is better"
-    return {**words, "interval": f"{_signed(key, low)} to {_signed(key, high)}", "verdict": verdict}
-
-
-def _signed(key: str, value: float) -> str:
-    """The number with its sign, and a true minus."""
-    number = text(key, abs(value))
-    return f"{'−' if value < 0 else '+'}{number}"
+    return {**words, "interval": f"{signed(key, low)} to {signed(key, high)}", "verdict": verdict}
 
 
 def _chosen(chosen: Sequence[Chosen]) -> list[dict[str, Any]]:

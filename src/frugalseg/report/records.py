@@ -11,8 +11,9 @@ from frugalseg.report.statistics import Difference, Summary
 class CurvePoint:
     """One model that was measured: its arm, seed and round, what annotation had cost by then, and the metrics.
 
-    `seconds` are seconds of annotation and `units` the slices or images drawn until then, by all raters together;
-    both are 0 where nothing was drawn for the arm.
+    `seconds` are seconds of annotation, `units` the slices or images and `strokes` the strokes drawn until then, by all
+    raters together; all are 0 where nothing was drawn for the arm. `groups` holds for each group (patient) the
+    headline's value of each of its measured cases.
     """
 
     arm: str
@@ -21,6 +22,8 @@ class CurvePoint:
     seconds: float
     units: int
     metrics: Mapping[str, float]
+    strokes: int = 0
+    groups: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,29 @@ class Chosen:
     seed: int
     round: int
     units: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Advised:
+    """Whether to go on after a round: what the next batch will probably bring, and what says so.
+
+    `gain` is the predicted rise of Dice (None while there are too few rounds) and `band` its 95 % interval; `basis`
+    says whose labels the prediction rests on. `radius` is the covering radius of what was drawn, as a part of the first
+    round's; `agreement` the Dice between the models of this and the last round where nobody has drawn. `words` is the
+    advice as a sentence.
+    """
+
+    arm: str
+    seed: int
+    round: int
+    units: int
+    basis: str
+    gain: float | None
+    band: tuple[float, float] | None
+    radius: float
+    agreement: float | None
+    stop: bool
+    words: str
 
 
 @dataclass(frozen=True)
@@ -61,6 +87,7 @@ class Row:
     arm: str
     seconds: Summary
     units: Summary
+    strokes: Summary
     metrics: Mapping[str, Summary]
 
 
@@ -72,6 +99,37 @@ class Comparison:
     b: str
     metric: str
     result: Difference
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How much larger the area under the curve of arm `a` is than that of `b`, over the seeds that both have.
+
+    `result.interval` is that of `frugalseg.report.bootstrap`, None for fewer than two seeds or groups.
+    """
+
+    a: str
+    b: str
+    result: Difference
+    n_seeds: int
+    n_groups: int
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """The arms that were measured at several budgets, in units (slices or images drawn).
+
+    `area` is the area under the curve, `at` the metric at each budget, both for the seeds in ascending order. `wins`
+    holds for each arm (row) and other arm (column) the share of common seeds and budgets at which the row's value is
+    the better one, ties as a half; the budget that all arms begin with does not count. It is a plain count without a
+    test; None where nothing is common. `gaps` are the differences that were asked for.
+    """
+
+    metric: str
+    area: Mapping[str, Summary]
+    at: Mapping[str, Mapping[int, Summary]]
+    wins: Mapping[str, Mapping[str, float | None]]
+    gaps: tuple[Gap, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,6 +146,8 @@ class Report:
     curves: tuple[CurvePoint, ...] = ()
     rows: tuple[Row, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
+    budgets: Budgets | None = None
+    advice: tuple[Advised, ...] = ()
     gallery: tuple[Panel, ...] = ()
     gallery_note: str = (
         "Each through the largest area of truth or prediction; R, L, A, P, S are the patient's right, left, anterior, "

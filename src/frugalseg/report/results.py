@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from frugalseg.errors import DataError
 from frugalseg.files import write_json
-from frugalseg.report.records import Comparison
+from frugalseg.report.budget import AUBC
+from frugalseg.report.records import Budgets, Comparison, Row
 from frugalseg.report.statistics import summarise
 
 
@@ -41,6 +42,28 @@ class Paired(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
         """From a row of the page's table."""
         result = found.result
         return cls(a=found.a, b=found.b, metric=found.metric, difference=result.difference, interval=result.interval)
+
+
+def cost_of(row: Row) -> dict[str, Measured]:
+    """What an arm's labels have cost at its last round: seconds of annotation, units and strokes."""
+    cost = {"annotation_seconds": row.seconds, "units": row.units, "strokes": row.strokes}
+    return {key: Measured.of(summary.per_seed) for key, summary in cost.items()}
+
+
+def measured_budgets(budgets: Budgets, arm: str) -> dict[str, Measured]:
+    """``aubc`` and ``dice_at_8`` (the headline at 8 units) of an arm; nothing for an arm with one budget."""
+    if arm not in budgets.area:
+        return {}
+    at = {f"{budgets.metric}_at_{units}": summary for units, summary in budgets.at[arm].items()}
+    return {key: Measured.of(s.per_seed) for key, s in {AUBC: budgets.area[arm], **at}.items()}
+
+
+def paired_budgets(budgets: Budgets | None) -> tuple[Paired, ...]:
+    """The differences of areas under the curve, with their bootstrap intervals over seeds and patients."""
+    return tuple(
+        Paired(a=g.a, b=g.b, metric=AUBC, difference=g.result.difference, interval=g.result.interval)
+        for g in (budgets.gaps if budgets else ())
+    )
 
 
 class Data(BaseModel, frozen=True, extra="forbid"):

@@ -56,5 +56,6 @@ def _row(arm: str, points: tuple[CurvePoint, ...]) -> Row:
         arm,
         summarise([p.seconds for p in points]),
         summarise([p.units for p in points]),
+        summarise([p.strokes for p in points]),
         {name: summarise([p.metrics[name] for p in points]) for name in names},
     )

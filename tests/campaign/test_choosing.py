@@ -1,0 +1,87 @@
+from itertools import islice
+
+import numpy as np
+import pytest
+from campaign_worlds import simulation, tiny
+
+from frugalseg.annotator import Oracle, OracleSettings
+from frugalseg.campaign.outcome import curve
+from frugalseg.campaign.rounds import choose, draw, latest_models
+from frugalseg.campaign.settings import Purchase, check_opinions
+from frugalseg.errors import SettingsError
+from frugalseg.strategies.viewing import DRAWS, view_of
+
+VOTES = {"arms": {"voting": {}}, "compare": [], "seeds": [0], "members": 2, "then.strategy": "variance-ratio"}
+
+
+@pytest.fixture(scope="module")
+def voted(tmp_path_factory):
+    """One arm in which two specialists vote, run to its end."""
+    campaign = simulation(tmp_path_factory.mktemp("votes"), **VOTES)
+    for _ in campaign.run():
+        pass
+    return campaign
+
+
+def test_members_vote_where_something_is_chosen_and_one_is_measured(voted):
+    workspace = voted.workspace("voting", 0)
+    assert [run.round for run in workspace.runs()] == [0, 0, 1]
+    assert len({run.seed for run in workspace.runs(0)}) == 2
+    assert workspace.runs(0)[-1].seed == 0
+    assert [point.round for point in curve(workspace, arm="voting", seed=0)] == [0, 1]
+
+
+def test_a_campaign_that_is_stopped_anywhere_chooses_the_same(voted, tmp_path):
+    expected = [voted.workspace("voting", 0).selected(n) for n in (0, 1)]
+    for n_records in (2, 5, 7, 9):  # in the middle of drawing, of training, of measuring
+        list(islice(simulation(tmp_path, **VOTES).run(), n_records))
+    again = simulation(tmp_path, **VOTES)
+    for _ in again.run():
+        pass
+    assert [again.workspace("voting", 0).selected(n) for n in (0, 1)] == expected
+
+
+def test_several_models_predict_with_their_mean(voted):
+    workspace = voted.workspace("voting", 0)
+    (model,) = latest_models(workspace)  # nothing is chosen behind the last round, so there it is one
+    other = model.load(workspace.folder / workspace.runs(0)[0].model)
+    pool, case = voted.pool, voted.pool.cases[0]
+    view = view_of(pool, [other, model], unit="slice")
+    members = [*view.members(case.id)]
+    np.testing.assert_array_equal(members, [m.probabilities(case.image()) for m in (other, model)])
+    np.testing.assert_allclose(view.probabilities(case.id), np.mean(members, axis=0), atol=1e-6)
+    np.testing.assert_array_equal(view.features(case.id), model.features(case.image()))
+    assert view_of(pool, [model], unit="slice").members is None
+    assert view_of(pool, [], unit="slice").probabilities is None
+
+
+def test_the_members_of_one_model_with_dropout_are_its_draws(voted):
+    from frugalseg.specialist.model import Model
+    from frugalseg.specialist.plan import build_network
+
+    plan = voted.plan.model_copy(update={"dropout": 0.3})
+    view = view_of(voted.pool, [Model(plan, build_network(plan, seed=0))], unit="image")
+    members = [*view.members(voted.pool.cases[0].id)]
+    assert len(members) == DRAWS
+    assert np.std(members, axis=0).max() > 1e-3
+
+
+def test_slices_that_got_strokes_are_not_bought_again(tmp_path):
+    campaign = simulation(tmp_path, **VOTES)
+    workspace = campaign.workspace("voting", 0)
+    oracle = Oracle(campaign.pool.truth, OracleSettings(style="scribbles"))
+    bought = []
+    for number in range(2):
+        units = choose(workspace, Purchase(units=20, unit="slice"), seed=0)
+        bought += units
+        assert len([*draw(workspace, oracle, units)]) == 20
+        workspace.close_round(number)
+    assert len(set(bought)) == 40
+
+
+def test_a_strategy_that_lacks_opinions_is_refused_before_anything_is_trained(tmp_path):
+    with pytest.raises(SettingsError, match="'bald' compares several predictions"):
+        simulation(tmp_path, **{**VOTES, "members": 1, "then.strategy": "bald"})
+    with_dropout = tiny(**{**VOTES, "members": 1, "then.strategy": "bald"})
+    plan = simulation(tmp_path, **VOTES).plan
+    check_opinions(with_dropout, plan.model_copy(update={"dropout": 0.1}))

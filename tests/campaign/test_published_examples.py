@@ -1,0 +1,94 @@
+"""The campaigns of the papers in examples/ can be read, and one of them runs on a stand-in for its data."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from frugalseg.campaign.settings import read_campaign
+from frugalseg.data.raw import prepare
+from frugalseg.data.spec import parse_data_spec
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "cli"))
+import raw_worlds
+from running import frugalseg
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "coreclr"
+FILES = sorted(EXAMPLES.glob("*.yaml"))
+
+
+def test_there_is_one_for_each_set_and_kind_of_label():
+    names = ["acdc_strong", "acdc_weak", "chaos_strong", "davis_strong", "mscmr_weak"]
+    assert [file.stem for file in FILES] == names
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_it_is_a_campaign_whose_data_can_be_named(file, monkeypatch):
+    monkeypatch.setenv("FRUGALSEG_DATA", "/data")
+    settings = read_campaign(file)
+    assert parse_data_spec(settings.data).place.startswith("/data/")
+    assert {"random", "coreset", "coreclr", "coreclr-paper"} <= set(settings.arms)
+    assert all(len(line) <= 120 or line.startswith("data:") for line in file.read_text(encoding="utf-8").splitlines())
+
+
+def test_its_data_is_what_prepare_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("FRUGALSEG_DATA", str(tmp_path))
+    raw_worlds.acdc(tmp_path / "raw" / "acdc", {1: 2})
+    raw_worlds.chaos_ct(tmp_path / "raw" / "chaos", 1)
+    raw_worlds.mscmr(tmp_path / "raw" / "mscmr")
+    raw_worlds.davis(tmp_path / "raw" / "davis")
+    for file, name, folder in zip(
+        ["acdc_weak", "chaos_strong", "mscmr_weak", "davis_strong"],
+        ["acdc", "chaos", "mscmr", "davis"],
+        ["acdc", "chaos_ct", "mscmr", "davis"],
+        strict=True,
+    ):
+        options = {"validation": 0} if name == "davis" else {}
+        (*_, last) = prepare(name, tmp_path / "raw" / name, tmp_path / folder, options=options)
+        said = read_campaign(EXAMPLES / f"{file}.yaml").data
+        assert sorted(parse_data_spec(said).text.split(",")) == sorted(last.spec.split(","))
+
+
+TINY = {
+    "plan.side": 32,
+    "plan.patch": "[32, 32]",
+    "plan.widths": "[4, 8]",
+    "start.units": 3,
+    "then.units": 2,
+    "rounds": 1,
+    "train.fit.steps": 3,
+    "train.labelled": 2,
+    "seeds": "[0]",
+    "compare": "[[coreset, random]]",
+}
+
+
+@pytest.mark.slow
+def test_acdc_with_strokes_runs_from_the_download_to_the_report(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FRUGALSEG_DATA", str(tmp_path))
+    raw_worlds.acdc(tmp_path / "raw", {1: 4, 2: 11, 81: 3, 101: 3}, strokes=tmp_path / "strokes")
+    strokes = f"scribbles={tmp_path / 'strokes'}"
+    code, words = frugalseg(capsys, "prepare", "acdc", tmp_path / "raw", tmp_path / "acdc", "--set", strokes)
+    assert (code, "8 cases in" in words) == (0, True)
+    changes = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
+    out = tmp_path / "run"
+    only = ("--only", "random,coreset", "--device", "cpu", "--threads", 1)
+    code, words = frugalseg(capsys, "run", EXAMPLES / "acdc_weak.yaml", "-o", out, *only, *changes)
+    assert code == 0, words
+    arms = json.loads((out / "results.json").read_text(encoding="utf-8"))["arms"]
+    assert set(arms) == {"random", "coreset"}
+    assert {"dice_RV", "dice_myocardium", "dice_LV"} <= set(arms["random"])
+    assert (out / "report.html").is_file()
+
+
+@pytest.mark.slow
+def test_mscmr_learns_from_strokes_where_nothing_else_was_drawn(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FRUGALSEG_DATA", str(tmp_path))
+    raw_worlds.mscmr(tmp_path / "raw")
+    assert frugalseg(capsys, "prepare", "mscmr", tmp_path / "raw", tmp_path / "mscmr")[0] == 0
+    changes = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
+    file, out = EXAMPLES / "mscmr_weak.yaml", tmp_path / "run"
+    code, words = frugalseg(capsys, "run", file, "-o", out, "--only", "random", "--device", "cpu", *changes)
+    assert code == 0, words
