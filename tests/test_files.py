@@ -29,7 +29,7 @@ def test_json_refuses_nan_and_writes_nothing(tmp_path):
 
 def test_json_comes_back(tmp_path):
     write_json(tmp_path / "deep" / "a.json", {"b": 1, "a": [1.5]})
-    assert json.loads((tmp_path / "deep" / "a.json").read_text()) == {"b": 1, "a": [1.5]}
+    assert json.loads((tmp_path / "deep" / "a.json").read_text(encoding="utf-8")) == {"b": 1, "a": [1.5]}
 
 
 def test_the_part_keeps_the_suffix_so_that_writers_choose_the_format(tmp_path):

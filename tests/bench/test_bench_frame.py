@@ -26,7 +26,7 @@ def run(out, *args, **wanted):
 
 def times_measured(out):
     files = out.glob("*/seed-*/measured")
-    return Counter(file.parent.parent.name for file in files for _ in file.read_text().splitlines())
+    return Counter(file.parent.parent.name for file in files for _ in file.read_text(encoding="utf-8").splitlines())
 
 
 def test_every_arm_is_measured_with_every_seed(tmp_path):
@@ -52,7 +52,7 @@ def test_differences_are_told_where_both_arms_have_the_metric(tmp_path):
 
 def test_the_page_shows_the_arms_and_one_sheet_of_each(tmp_path):
     write_outcome(run(tmp_path), command="frugalseg bench toy")
-    page = (tmp_path / "report.html").read_text()
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert all(word in page for word in ("toy on shapes", "Nothing is compared.", "Toys.", "gain: 0.1"))
     assert page.count("data:image/png") == 2
     assert (tmp_path / "pictures" / "good.png").read_bytes()[:4] == b"\x89PNG"
@@ -124,7 +124,7 @@ def test_a_killed_bench_goes_on_and_finds_the_same(tmp_path):
                 process.send_signal(signal.SIGKILL)
                 break
     again, whole = run(tmp_path / "a"), run(tmp_path / "b")
-    assert (again.trials.folder("plain", 0) / "measured").read_text() == "once\n"
+    assert (again.trials.folder("plain", 0) / "measured").read_text(encoding="utf-8") == "once\n"
     scores = [[b.measured(*pair).metrics["score"] for pair in b.trials.finished()] for b in (again, whole)]
     assert scores[0] == scores[1]
 
@@ -141,7 +141,7 @@ def test_a_result_that_is_no_number_is_refused(tmp_path):
 
 def test_settings_are_kept_beside_every_result(tmp_path):
     run(tmp_path, seeds=1)
-    kept = json.loads((tmp_path / "good" / "seed-0" / "settings.json").read_text())
+    kept = json.loads((tmp_path / "good" / "seed-0" / "settings.json").read_text(encoding="utf-8"))
     assert (kept["bench"], kept["gain"], kept["data"]["layout"]) == ("toy", 0.1, "phantom")
 
 

@@ -51,7 +51,7 @@ def test_good_data_are_described(capsys, tmp_path, scans):
     assert "background, object" in said
     assert "(20, 22, 18)" in said
     assert "4 cases to learn from, 2 to measure on" in said
-    assert (tmp_path / "work" / "plan.yaml").read_text().startswith("ndim: 3")
+    assert (tmp_path / "work" / "plan.yaml").read_text(encoding="utf-8").startswith("ndim: 3")
 
 
 def test_label_of_another_shape(capsys, tmp_path, scans):

@@ -22,13 +22,13 @@ def test_a_smoke_bench_on_phantoms(capsys, tmp_path):
     assert keys >= {"iou_box_median", "iou_box_worst10", "iou_3_median", "iou_3_worst10"}
     assert "iou_5" not in keys  # users make three clicks
     assert found.arms["classic"]["iou_box"].mean > 0.2
-    assert "data:image/png" in (tmp_path / "out" / "report.html").read_text()
+    assert "data:image/png" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert (tmp_path / "out" / "pictures" / "classic.png").is_file()
 
 
 def test_the_same_command_goes_on_and_finds_the_same(capsys, tmp_path):
     def scores():
-        arm = json.loads((tmp_path / "results.json").read_text())["arms"]["classic"]
+        arm = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["arms"]["classic"]
         return {key: value["per_seed"][0] for key, value in arm.items() if key.startswith(("iou", "noc", "score"))}
 
     frugalseg(capsys, "bench", "generalist", *SMALL, "-o", tmp_path)

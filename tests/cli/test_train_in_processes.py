@@ -18,7 +18,7 @@ WORDS += ["--set", "fit.steps=4", "--set", "fit.tensorboard=false", "--set", "fi
 def test_two_processes_train_one_run(capsys, tmp_path):
     work = tmp_path / "work"
     assert frugalseg(capsys, "init", work, "--data", "phantom=anatomy,n=6,shape=20x20x16", "--test", "2")[0] == 0
-    text = (work / "plan.yaml").read_text().splitlines()
+    text = (work / "plan.yaml").read_text(encoding="utf-8").splitlines()
     kept = [line for line in text if not line.startswith(("widths", "strides", "kernels", "network"))]
     (work / "plan.yaml").write_text("\n".join(kept) + "\n" + NET)
     frugalseg(capsys, "select", work, "--units", "2")

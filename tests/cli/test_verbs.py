@@ -36,7 +36,7 @@ def done(capsys, *words):
 
 def shrink(folder):
     """A smaller network in the plan, as a user would write it."""
-    text = (folder / "plan.yaml").read_text().splitlines()
+    text = (folder / "plan.yaml").read_text(encoding="utf-8").splitlines()
     kept = [line for line in text if not line.startswith(("widths", "strides", "kernels", "network"))]
     (folder / "plan.yaml").write_text("\n".join([*kept, "network: unet", "widths: [4, 8]"]) + "\n")
 
@@ -54,9 +54,9 @@ def test_the_whole_loop(capsys, tmp_path, scans):
         assert len(workspace.pool.labelled()) == 2 * (round_number + 1)
         assert workspace.rounds()[-1].is_closed
     done(capsys, "evaluate", work, "-o", tmp_path / "scores.json")
-    assert len(json.loads((tmp_path / "scores.json").read_text())["cases"]) == 2
+    assert len(json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))["cases"]) == 2
     done(capsys, "report", work)
-    assert "<html" in (work / "report.html").read_text()
+    assert "<html" in (work / "report.html").read_text(encoding="utf-8")
     scan = sorted(scans.iterdir())[0]
     done(capsys, "predict", work, scan, "-o", tmp_path / "out", "--overlay")
     mask, image = nib.load(tmp_path / "out" / scan.name), nib.load(scan)

@@ -163,7 +163,7 @@ def test_halves_saturate_and_never_become_infinite(tmp_path):
 def test_embeddings_are_memory_mapped(store):
     Cached(CountingGeneralist(), store).embed([picture()])
     (found,) = Cached(CountingGeneralist(), store).embed([picture()])
-    assert str(files(store)[0]) in Path("/proc/self/maps").read_text()
+    assert str(files(store)[0]) in Path("/proc/self/maps").read_text(encoding="utf-8")
     files(store)[0].unlink()
     assert found.features[1].shape == (3, SIDE, SIDE)  # a map outlives the name of its file
 

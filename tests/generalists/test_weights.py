@@ -244,7 +244,7 @@ def test_a_broken_note_of_a_fingerprint_is_written_anew(published, scratch_home)
     (note,) = (scratch_home / "weights" / "fingerprints").iterdir()
     note.write_text("{")
     assert weights_fingerprint(published) == wanted
-    assert json.loads(note.read_text())["fingerprint"] == wanted
+    assert json.loads(note.read_text(encoding="utf-8"))["fingerprint"] == wanted
 
 
 def test_the_fingerprint_of_a_folder_stands_for_its_files(tmp_path):
@@ -268,7 +268,7 @@ def test_getting_fetches_verifies_and_keeps(served, published):
     kept = find_weights("sam-vit-b")
     assert same(load_file(kept))
     assert sorted(p.name for p in kept.parent.iterdir() if p.is_file()) == ["sam-vit-b.json", "sam-vit-b.safetensors"]
-    note = json.loads(kept.with_suffix(".json").read_text())
+    note = json.loads(kept.with_suffix(".json").read_text(encoding="utf-8"))
     assert (note["source"], note["sha256"]) == (served.url, sha256(published)[7:])
     assert check_weights("sam-vit-b").says == "verified: sha256 as published"
 

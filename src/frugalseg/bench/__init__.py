@@ -7,8 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from frugalseg.bench.bench import Bench
+from frugalseg.bench.coreclr import CORECLR
 from frugalseg.bench.generalist import GENERALIST
+from frugalseg.bench.gmabs import GMABS
 
 BENCHES: Mapping[str, Bench[Any]] = {
     "generalist": GENERALIST,
+    "coreclr": CORECLR,
+    "gmabs": GMABS,
 }

@@ -1,6 +1,6 @@
 """What a bench is: a comparison of arms on the same data and seeds, in sizes from a check to a paper's."""
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
@@ -9,7 +9,7 @@ from frugalseg.data.pool import Pool
 from frugalseg.data.spec import DataSpec
 from frugalseg.files import fingerprint_json
 from frugalseg.learn.hardware import Hardware
-from frugalseg.report.records import Panel
+from frugalseg.report.records import Advised, Chosen, CurvePoint, Panel
 from frugalseg.report.results import Data
 from frugalseg.settings import Settings
 
@@ -20,12 +20,21 @@ PresetName = Literal["smoke", "quick", "full"]
 
 @dataclass(frozen=True)
 class Preset:
-    """A size of a bench: phantoms for who gives no data, changes to the settings, seeds, and arms (all when empty)."""
+    """A size of a bench: phantoms for who gives no data, changes to the settings, seeds, and arms (all when empty).
+
+    Arms that are not among the `headline` have `others` seeds at most; all have `seeds` where there is no headline.
+    """
 
     data: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     seeds: int = 3
     arms: tuple[str, ...] = ()
+    headline: tuple[str, ...] = ()
+    others: int = 3
+
+    def fewer(self, arms: Iterable[str]) -> dict[str, int]:
+        """The most seeds that some of these arms have."""
+        return {arm: self.others for arm in arms if self.headline and arm not in self.headline}
 
 
 @dataclass(frozen=True)
@@ -92,11 +101,33 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Course:
+    """How a job that goes in rounds came there: what was measured, bought and advised in each."""
+
+    points: tuple[CurvePoint, ...] = ()
+    chosen: tuple[Chosen, ...] = ()
+    advice: tuple[Advised, ...] = ()
+
+    @classmethod
+    def read(cls, kept: Mapping[str, Any]) -> "Course":
+        """From its JSON."""
+        return cls(
+            tuple(CurvePoint(**point) for point in kept["points"]),
+            tuple(Chosen(**{**one, "units": tuple(one["units"])}) for one in kept["chosen"]),
+            tuple(Advised(**one) for one in kept["advice"]),
+        )
+
+
+@dataclass(frozen=True)
 class Measurement:
-    """What a job found: finite numbers by the metric's key (one that an arm has not is left out), and pictures."""
+    """What a job found: finite numbers by the metric's key (one that an arm has not is left out), and pictures.
+
+    A job in rounds gives its course as well; what was reached is then shown as the last point says.
+    """
 
     metrics: Mapping[str, float]
     pictures: tuple[Panel, ...] = ()
+    course: Course | None = None
 
 
 def all_settings(arm: str, settings: Settings) -> dict[str, Any]:
@@ -109,9 +140,10 @@ class Bench(Generic[S]):
     """A comparison; each lies in a file of its own.
 
     `arms` and what an arm's result `depends` on (JSON: all settings by default) follow from the settings. `metrics` are
-    the keys that the terminal shows, the first of them is the headline; `compare` are differences (arm, other arm,
-    metric) to be tested over the seeds. `measure` yields how far it is and returns what it found: the same job gives
-    the same numbers, times apart.
+    the keys that the terminal shows (``dice_at_*``: all that begin so); the first of them is the headline, or `curve`
+    where jobs go in rounds: then it is drawn over the budget. `compare` are differences (arm, other arm, metric) to be
+    tested over the seeds, those of ``aubc`` over seeds and patients. `measure` yields how far it is and returns what it
+    found: the same job gives the same numbers, times apart.
     """
 
     name: str
@@ -124,4 +156,5 @@ class Bench(Generic[S]):
     compare: tuple[tuple[str, str, str], ...] = ()
     depends: Callable[[str, S], dict[str, Any]] = all_settings
     gallery_note: str = ""
+    curve: str = ""
     uses_gpu: bool = False

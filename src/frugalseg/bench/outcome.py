@@ -4,14 +4,24 @@ from collections.abc import Iterator
 
 import yaml
 
-from frugalseg.bench.bench import S
+from frugalseg.bench.bench import Course, S
 from frugalseg.bench.run import BenchRun
 from frugalseg.errors import DataError
 from frugalseg.files import held
+from frugalseg.report.budget import AUBC, budgets_of
 from frugalseg.report.page import write_report
 from frugalseg.report.pictures import contact_sheet
-from frugalseg.report.records import CurvePoint, Panel, Report
-from frugalseg.report.results import Measured, Paired, Results, environment, write_results
+from frugalseg.report.records import Budgets, CurvePoint, Panel, Report, Row
+from frugalseg.report.results import (
+    Measured,
+    Paired,
+    Results,
+    cost_of,
+    environment,
+    measured_budgets,
+    paired_budgets,
+    write_results,
+)
 from frugalseg.report.tables import comparisons, rows_of
 
 
@@ -33,34 +43,59 @@ def write_outcome(found: BenchRun[S], *, command: str) -> Results:
 
 
 def _points(found: BenchRun[S]) -> tuple[CurvePoint, ...]:
-    return tuple(
-        CurvePoint(arm, seed, round=0, seconds=0.0, units=0, metrics=found.trials.found(arm, seed)["metrics"])
-        for arm, seed in found.trials.finished()
-    )
+    return tuple(point for arm, seed in found.trials.finished() for point in _of_job(found, arm, seed))
+
+
+def _of_job(found: BenchRun[S], arm: str, seed: int) -> tuple[CurvePoint, ...]:
+    measured = found.measured(arm, seed)
+    if measured.course is not None:
+        return measured.course.points
+    return (CurvePoint(arm, seed, round=0, seconds=0.0, units=0, metrics=measured.metrics),)
+
+
+def _courses(found: BenchRun[S]) -> list[Course]:
+    courses = (found.measured(arm, seed).course for arm, seed in found.trials.finished())
+    return [course for course in courses if course is not None]
+
+
+def _budgets(found: BenchRun[S], points: tuple[CurvePoint, ...]) -> Budgets | None:
+    if not found.bench.curve:
+        return None
+    pairs = [(a, b) for a, b, metric in found.bench.compare if metric == AUBC]
+    return budgets_of(points, found.bench.curve, pairs)
 
 
 def _results(found: BenchRun[S], points: tuple[CurvePoint, ...], command: str) -> Results:
+    budgets = _budgets(found, points)
     return Results(
         bench=found.bench.name,
         preset=found.preset,
         data=found.data.record(),
         seeds=tuple(sorted({point.seed for point in points})),
-        arms={row.arm: {k: Measured.of(v.per_seed) for k, v in row.metrics.items()} for row in rows_of(points)},
-        paired=tuple(Paired.of(c) for c in comparisons(points, found.bench.compare)),
+        arms={row.arm: _measured(row, budgets) for row in rows_of(points)},
+        paired=(*(Paired.of(c) for c in comparisons(points, found.bench.compare)), *paired_budgets(budgets)),
         command=command,
         environment=environment(found.device),
     )
 
 
+def _measured(row: Row, budgets: Budgets | None) -> dict[str, Measured]:
+    metrics = {key: Measured.of(summary.per_seed) for key, summary in row.metrics.items()}
+    return metrics if budgets is None else {**metrics, **cost_of(row), **measured_budgets(budgets, row.arm)}
+
+
 def _page(found: BenchRun[S], points: tuple[CurvePoint, ...], results: Results) -> Report:
-    data = results.data
+    data, courses = results.data, _courses(found)
     return Report(
         title=f"{found.bench.name} on {data.name}",
         subtitle=f"{found.bench.about} {data.cases} cases; seeds {', '.join(map(str, results.seeds))}",
-        headline=found.bench.metrics[0],
+        headline=found.bench.curve or found.bench.metrics[0],
         curves=points,
         rows=rows_of(points),
         comparisons=comparisons(points, found.bench.compare),
+        budgets=_budgets(found, points),
+        advice=tuple(one for course in courses for one in course.advice),
+        chosen=tuple(one for course in courses for one in course.chosen),
         gallery=tuple(_sheets(found)),
         gallery_note=found.bench.gallery_note,
         configuration=yaml.safe_dump(found.settings.model_dump(mode="json"), sort_keys=False),

@@ -4,13 +4,13 @@ import json
 import math
 import time
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic
 
 from pydantic import Field
 
-from frugalseg.bench.bench import Bench, BenchData, Job, Measurement, PresetName, S, Source, Stage
+from frugalseg.bench.bench import Bench, BenchData, Course, Job, Measurement, PresetName, S, Source, Stage
 from frugalseg.campaign.trials import Trials, check_unchanged
 from frugalseg.data.spec import open_data, parse_data_spec
 from frugalseg.errors import DataError, SettingsError, lookup
@@ -75,7 +75,7 @@ class BenchRun(Generic[S]):
             lookup(dict.fromkeys(arms), arm, f"arm of {bench.name}")
         test = None if wanted.test_data is None else _opened(wanted.test_data)
         data = BenchData(_opened(wanted.data or preset.data), test)
-        trials = Trials(out, arms, tuple(range(seeds)))
+        trials = Trials(out, arms, tuple(range(seeds)), preset.fewer(arms))
         found = cls(bench, wanted.preset, settings, data, trials, chosen, hardware)
         for arm in chosen:
             found.words_of(arm)
@@ -122,23 +122,27 @@ class BenchRun(Generic[S]):
         pictures = [
             Panel(p["title"], p["caption"], (folder / p["file"]).read_bytes(), p["alt"]) for p in found["pictures"]
         ]
-        return Measurement(found["metrics"], tuple(pictures))
+        course = found.get("course")
+        return Measurement(found["metrics"], tuple(pictures), None if course is None else Course.read(course))
 
     def unfinished(self) -> int:
         """How many of the chosen (arm, seed) have not ended."""
         ended = self.trials.finished()
-        return sum((arm, seed) not in ended for arm in self.chosen for seed in self.trials.seeds)
+        return sum((arm, seed) not in ended for arm in self.chosen for seed in self.trials.seeds_of(arm))
 
     def _keep(self, job: Job[S], found: Measurement, *, seconds: float) -> None:
         if wrong := sorted(name for name, value in found.metrics.items() if not math.isfinite(value)):
             raise DataError(f"bench {self.bench.name}, {job.arm}, seed {job.seed}: {', '.join(wrong)} is not finite")
-        pictures = []
+        pictures: list[dict[str, str]] = []
         for number, panel in enumerate(found.pictures):
             file = f"picture-{number:02d}.{'svg' if panel.is_svg else 'png'}"
             write_bytes(job.folder / file, panel.image)
             pictures.append({"title": panel.title, "caption": panel.caption, "alt": panel.alt, "file": file})
         metrics = {"seconds": seconds} | dict(found.metrics)
-        self.trials.finish(job.arm, job.seed, {"metrics": metrics, "pictures": pictures})
+        kept: dict[str, Any] = {"metrics": metrics, "pictures": pictures}
+        if found.course is not None:
+            kept["course"] = asdict(found.course)
+        self.trials.finish(job.arm, job.seed, kept)
 
     def words_of(self, arm: str) -> dict[str, Any]:
         """What the results of an arm depend on, as JSON; found out once, for it may have to read weights."""

@@ -7,7 +7,10 @@ import typer
 from rich.markup import escape
 
 from frugalseg.cli.adapt import adapt
+from frugalseg.cli.convert import convert
+from frugalseg.cli.cross_label import cross_label
 from frugalseg.cli.models import models
+from frugalseg.cli.prepare import prepare
 from frugalseg.cli.show import console
 
 app = typer.Typer(
@@ -20,6 +23,7 @@ app = typer.Typer(
 )
 app.add_typer(models, name="models")
 app.add_typer(adapt, name="adapt")
+app.command("cross-label", epilog="Example: `frugalseg cross-label LA/ -o LA_cross --planes truth-centre`")(cross_label)
 
 Folder = Annotated[Path, typer.Argument(help="A workspace: the folder that `frugalseg init` made.")]
 Changes = Annotated[list[str] | None, typer.Option("--set", help="Changes a setting: KEY=VALUE. May be repeated.")]
@@ -98,6 +102,9 @@ def init(
         Path | None, typer.Option(help="Complete labels that only an oracle and an evaluation may read.")
     ] = None,
     data: Annotated[str, typer.Option(help="Any layout instead: LAYOUT=DIR,option=value")] = "",
+    hide_labels: Annotated[
+        bool, typer.Option("--hide-labels", help="Complete labels in --data are for an oracle and an evaluation only.")
+    ] = False,
     test: Annotated[float, typer.Option(help="Cases kept for testing: a fraction below 1, or a count.")] = 0.0,
     on_error: Annotated[str, typer.Option(help="What a bad case does: stop or skip.")] = "stop",
     seed: Seed = 0,
@@ -105,7 +112,7 @@ def init(
     """Makes a workspace: scans the data, checks it, and prints what it understood."""
     from frugalseg.cli import verbs
 
-    source = verbs.Source(images, labels, truth, data)
+    source = verbs.Source(images, labels, truth, data, hide_labels)
     verbs.init(folder, source, test=test, on_error=on_error, seed=seed)
 
 
@@ -217,11 +224,12 @@ def evaluate(
     model: Annotated[Path, typer.Argument(help="A model file, a workspace, or a folder of masks.")],
     data: Annotated[str, typer.Option(help="Labelled data: LAYOUT=DIR,option=value; a workspace has its own.")] = "",
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Writes the scores to this JSON file.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Adds the scores of a published protocol: la.")] = None,
 ) -> None:
     """Measures a model, or masks, against complete labels."""
     from frugalseg.cli import verbs
 
-    verbs.evaluate(model, data, out)
+    verbs.evaluate(model, data, out, protocol=protocol)
 
 
 @app.command(**_example("frugalseg report runs/hippocampus"))
@@ -247,6 +255,10 @@ def export(
     from frugalseg.cli import verbs
 
     verbs.export(folder, out, to=to, rater=rater)
+
+
+app.command(**_example("frugalseg convert exp.yml -o campaign.yaml"))(convert)
+app.command(**_example("frugalseg prepare acdc downloads/ACDC data/acdc --set scribbles=downloads/strokes"))(prepare)
 
 
 @app.command(**_example("frugalseg doctor"))

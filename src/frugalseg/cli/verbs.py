@@ -23,9 +23,10 @@ from frugalseg.evaluation import evaluate as evaluate_model
 from frugalseg.files import held, write_bytes, write_json
 from frugalseg.learn.hardware import Hardware
 from frugalseg.learn.processes import is_first
+from frugalseg.protocols import protocol_scores, under_protocol
 from frugalseg.settings import override, parse, parse_assignments
 from frugalseg.specialist.model import Model
-from frugalseg.specialist.plan import make_plan, read_plan
+from frugalseg.specialist.plan import DERIVED, Plan, make_plan, read_plan
 from frugalseg.strategies import STRATEGIES
 from frugalseg.training import TrainSettings
 from frugalseg.workspace import Workspace
@@ -41,6 +42,7 @@ class Source:
     labels: Path | None
     truth: Path | None
     data: str
+    is_hidden: bool = False
 
     @property
     def spec(self) -> str:
@@ -56,8 +58,8 @@ class Source:
 
     @property
     def labels_are(self) -> Literal["drawn", "truth"]:
-        """Whether labels are what somebody drew so far, or hidden complete ones."""
-        return "truth" if self.truth else "drawn"
+        """Whether complete labels are what somebody drew so far, or hidden."""
+        return "truth" if self.truth or self.is_hidden else "drawn"
 
 
 def init(folder: Path, source: Source, *, test: float, on_error: str, seed: int) -> None:
@@ -137,9 +139,11 @@ def train(
 ) -> None:
     """Trains on what was drawn, measures on the test cases that have complete labels, closes the round."""
     workspace = Workspace.open(folder)
-    settings = parse(TrainSettings, override(given, parse_assignments(changes)), where="train settings")
+    asked = _asked(given, parse_assignments(changes))
+    settings = parse(TrainSettings, asked.get("train", {}), where="train settings")
     machine = parse(Hardware, hardware, where="options")
-    round_ = rounds.TrainingRound.begin(workspace, settings, plan=read_plan(folder / PLAN), seed=seed, hardware=machine)
+    plan = _changed(read_plan(folder / PLAN), asked.get("plan", {}))
+    round_ = rounds.TrainingRound.begin(workspace, settings, plan=plan, seed=seed, hardware=machine)
     began = time.monotonic()
     with _alone(round_.training.folder), bar() as shown:
         for step in round_.training.steps():
@@ -147,12 +151,27 @@ def train(
     if not is_first():
         return
     tested = [c for c in workspace.split.test if c in workspace.pool.truth]
-    scores = list(evaluate_model(round_.training.model, workspace.pool, tested)) if tested else []
+    also = protocol_scores(asked["protocol"])
+    scores = list(evaluate_model(round_.training.model, workspace.pool, tested, also=also)) if tested else []
     run = round_.finish(scores, seconds=time.monotonic() - began)
     rounds.close_open(workspace)
     say(f"model: {folder / str(run.model)}")
     if scores:
         _print_scores(scores)
+
+
+def _asked(given: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """``protocol``, ``plan`` and ``train`` of what was said; keys without ``plan.`` are those of the training."""
+    apart = {key: value for key, value in changes.items() if key == "protocol" or key.startswith("plan.")}
+    of_train = {f"train.{key}": value for key, value in {**given, **changes}.items() if key not in apart}
+    return under_protocol(override({"protocol": None}, {**apart, **of_train}))
+
+
+def _changed(plan: Plan, changes: Mapping[str, Any]) -> Plan:
+    """The plan with changes, and with what follows from them anew."""
+    if not changes:
+        return plan
+    return parse(Plan, {**plan.model_dump(mode="json", exclude=DERIVED), **changes}, where="plan").completed()
 
 
 @contextmanager
@@ -167,8 +186,9 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def evaluate(model: Path, data: str, out: Path | None) -> None:
-    """Measures a model or a folder of masks, case by case."""
+def evaluate(model: Path, data: str, out: Path | None, *, protocol: str | None = None) -> None:
+    """Measures a model or a folder of masks, case by case; with the scores of a protocol too."""
+    also = protocol_scores(protocol)
     is_workspace = Workspace.exists(model)
     if not data and not is_workspace:
         raise SettingsError("say which labelled data to measure on: --data LAYOUT=DIR,option=value")
@@ -177,9 +197,9 @@ def evaluate(model: Path, data: str, out: Path | None) -> None:
     if is_workspace and not data:
         cases = [c for c in Workspace.open(model).split.test if c in pool.truth]
     if model.is_dir() and not is_workspace:
-        scores = list(evaluate_masks(model, pool, cases))
+        scores = list(evaluate_masks(model, pool, cases, also=also))
     else:
-        scores = list(evaluate_model(model_at(model), pool, cases))
+        scores = list(evaluate_model(model_at(model), pool, cases, also=also))
     _print_scores(scores)
     if out:
         write_json(out, {"mean": mean_scores(scores), "cases": {s.case: s.scores for s in scores}})

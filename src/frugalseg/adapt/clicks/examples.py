@@ -72,7 +72,7 @@ def open_examples(folder: Path) -> Examples:
 def _begin(folder: Path, side: int, n: int, identity: str) -> int:
     state = folder / "done.json"
     if state.exists():
-        known = json.loads(state.read_text())
+        known = json.loads(state.read_text(encoding="utf-8"))
         if known["identity"] != identity:
             raise SettingsError(f"{folder} holds examples of other settings: give another folder or remove it")
         return int(known["done"])

@@ -1,0 +1,263 @@
+"""What each part of GM-ABS brings to a specialist that learns from three planes of a few scans.
+
+Every arm has the same split, plan, steps and seeds of training. Arms that do not choose buy `labeled_num` + `budget`
+scans at once, drawn by chance; `full+random` and `full+active` begin with `labeled_num` and buy the rest in rounds of
+`topk` while one training goes on, so all of them end with the same number of planes. `dense` has every training scan
+drawn whole: what labels could buy.
+
+Beside the specialist's Dice the arms with a generalist say how good its labels were on the scans nobody has drawn,
+before and after confident learning, and how good the teacher that prompted it was on the same voxels. Labels below the
+teacher are harmful, unless the guard has taken their weight. `dice_generalist` of the arm `full` is the generalist
+alone on the test scans, prompted by the final model.
+"""
+
+import math
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from frugalseg.bench.bench import Bench, Job, Measurement, Preset, Stage
+from frugalseg.bench.labels import LabelQuality, generalist_alone, label_panel, label_qualities
+from frugalseg.bench.slices import plan_of_slices
+from frugalseg.campaign.outcome import curve, extremes
+from frugalseg.campaign.settings import CampaignSettings
+from frugalseg.campaign.simulate import Simulation
+from frugalseg.data.pool import Pool
+from frugalseg.errors import SettingsError
+from frugalseg.evaluation import mean_scores
+from frugalseg.generalists.cache import Cached, EmbeddingCache
+from frugalseg.methods.gmabs import GmAbsSettings
+from frugalseg.prompt.views import ViewSettings, viewing_axes
+from frugalseg.report.records import Panel
+from frugalseg.settings import Settings, override, parse
+from frugalseg.specialist.model import Model
+from frugalseg.strategies.placement import PARALLEL
+from frugalseg.training import GENERALIST_LABELS, TrainSettings
+from frugalseg.workspace import Run, Workspace
+
+PLAIN: dict[str, Any] = {"denoise": False, "clip": None, "falling": False, "guard": None}
+
+ARMS: Mapping[str, dict[str, Any]] = {
+    "sparse-only": {"train.method": "supervised"},
+    "mean-teacher": {"train.method": "mean-teacher"},
+    "+generalist": {"train.method": "gmabs", "train.options": PLAIN},
+    "+denoise": {"train.method": "gmabs", "train.options": {**PLAIN, "denoise": True}},
+    "unguarded": {"train.method": "gmabs", "train.options": {"guard": None}},
+    "full": {"train.method": "gmabs", "train.options": {}},
+    "full+random": {"train.method": "gmabs", "train.options": {}},
+    "full+active": {"train.method": "gmabs", "train.options": {}},
+    "dense": {"train.method": "supervised", "labels": "dense"},
+    "ua-mt": {"train.method": "ua-mt"},
+    "cps": {"train.method": "cps"},
+}
+"""What makes an arm: changes to the campaign. Each arm up to `full` has one part more than the one before."""
+
+HEADLINE = ("sparse-only", "mean-teacher", "full", "dense")
+
+IN_ROUNDS = ("full+random", "full+active")
+
+FIT = {"steps": 600, "lr": 0.004, "warmup": 20, "channels_last": True, "tensorboard": False}
+
+TRAIN: dict[str, Any] = {
+    "labelled": 4,
+    "unlabelled": 4,
+    "augment": {"turn_probability": 0.8, "angle": 30, "scale": 0.25},
+    "fit": FIT,
+}
+"""How every arm learns from slices; volumes take two and two patches a step."""
+
+
+class GmAbsBenchSettings(Settings):
+    """What is bought and how much is learnt from it; names and numbers of GM-ABS where there are any."""
+
+    labeled_num: int = Field(4, ge=1)  # scans whose planes are drawn first; GM-ABS
+    budget: int = Field(4, ge=1)  # scans that follow; GM-ABS has 16
+    topk: int = Field(2, ge=1)  # scans of a round; GM-ABS
+    active_type: str = "uncerper_div"  # the strategy of full+active; GM-ABS
+    label_strategy: Literal["majority", "all", "soft"] = "soft"  # how views become one label; GM-ABS: majority
+    add_point: Literal[0, 1, 2] = 0  # points beside a box; GM-ABS: 2, which needs a generalist that knows points
+    generalist: str = "lite-medsam"
+    schedule: Literal["quick", "paper"] = "quick"
+    planes: Literal["auto", "orthogonal", "parallel"] = "auto"  # auto: parallel for stacks of thick slices
+    placement: str = "centre"  # of orthogonal planes
+    test: float = Field(1 / 3, gt=0)  # scans to measure on: a fraction below 1 or a count; patients are never cut
+    split_seed: int = 0
+    side: int = Field(192, ge=8)  # pixels of a slice's longer side, at most, for a 2D network
+    plan: dict[str, Any] = Field(default_factory=dict)  # changes to the plan
+    train: TrainSettings = TrainSettings()
+
+
+def arms_of(_settings: GmAbsBenchSettings) -> tuple[str, ...]:
+    """All arms, in the order of the ablation."""
+    return tuple(ARMS)
+
+
+def depends(arm: str, settings: GmAbsBenchSettings) -> dict[str, Any]:
+    """All settings, and the weights of the generalist where one is asked."""
+    words = settings.model_dump(mode="json")
+    if ARMS[arm]["train.method"] != "gmabs":
+        return words
+    from frugalseg.generalists.registry import build_generalist
+
+    return {**words, "weights": build_generalist(settings.generalist).info.fingerprint}
+
+
+def campaign_of(arm: str, seed: int, *, pool: Pool, data: str, settings: GmAbsBenchSettings) -> CampaignSettings:
+    """The campaign of one arm and seed; `data` is the pool as text."""
+    s, axis = settings, _stack_axis(pool, settings)
+    in_rounds = arm in IN_ROUNDS
+    rounds = math.ceil(s.budget / s.topk) if in_rounds else 0
+    if in_rounds and s.budget % s.topk:
+        raise SettingsError(f"budget {s.budget} cannot be bought in rounds of topk {s.topk}; choose a multiple")
+    planes = {"unit": "planes", "axis": axis or 0, "placement": s.placement if axis is None else PARALLEL}
+    start = s.labeled_num if in_rounds else s.labeled_num + s.budget
+    words = {
+        "name": "gmabs",
+        "data": data,
+        "split": {"test": s.test, "seed": s.split_seed},
+        "start": {**planes, "strategy": "random", "units": start},
+        "rounds": rounds,
+        "then": {**planes, "strategy": s.active_type if arm == "full+active" else "random", "units": s.topk},
+        "warm": _warm(s.train.fit.steps, rounds) if rounds else None,
+        "plan": {**(_plan(pool, axis, s)), **s.plan},
+        "train": s.train.model_dump(mode="json"),
+        "advice": None,
+        "seeds": [seed],
+        "arms": {arm: {}},
+    }
+    changes = dict(ARMS[arm])
+    if changes["train.method"] == "gmabs":
+        changes["train.options"] = override(_options(s), changes["train.options"])
+    return parse(CampaignSettings, override(words, changes), where="bench gmabs")
+
+
+def measure(job: Job[GmAbsBenchSettings]) -> Generator[Stage, None, Measurement]:
+    """Goes through the rounds of one arm and seed, then looks at the generalist's labels."""
+    if job.data.test is not None:
+        raise SettingsError("bench gmabs divides --data by patients itself; leave out --test-data")
+    spec, pool = job.data.main.spec, job.data.pool
+    campaign = campaign_of(job.arm, job.seed, pool=pool, data=spec.text, settings=job.settings)
+    simulation = Simulation.on(pool, campaign, job.folder.parents[1], job.hardware)
+    for at in simulation.rounds(job.arm, job.seed):
+        yield Stage(f"round {at.round}, {at.stage}", at.done, at.total, at.step.losses if at.step else {})
+    workspace = simulation.workspace(job.arm, job.seed)
+    last = workspace.runs()[-1]
+    yield Stage("looking at the labels")
+    qualities = [*_qualities(workspace, last)]
+    points = [*curve(workspace, arm=job.arm, seed=job.seed)]
+    metrics = {**points[-1].metrics, "planes": float(points[-1].units), **_label_metrics(qualities)}
+    if job.arm == "full":
+        metrics["dice_generalist"] = yield from _alone(job, simulation, workspace, last)
+    pictures = [*extremes(simulation.pool, workspace, last, title=job.arm)]
+    return Measurement(metrics, (*_panels(qualities, job.arm), *pictures), None)
+
+
+def _alone(
+    job: Job[GmAbsBenchSettings], simulation: Simulation, workspace: Workspace, last: Run
+) -> Generator[Stage, None, float]:
+    """Dice of the generalist on the test scans."""
+    from frugalseg.generalists.registry import build_generalist
+
+    cache = EmbeddingCache(simulation.cache / "embeddings")
+    generalist = Cached(build_generalist(job.settings.generalist), cache)
+    model = Model.load(workspace.folder / str(last.model))
+    options = parse(GmAbsSettings, _options(job.settings), where="bench gmabs")
+    cases, scores = simulation.split.test, []
+    asked = generalist_alone(model, generalist, options, simulation.pool, cases, folder=job.folder / "alone")
+    for score in asked:
+        scores.append(score)
+        yield Stage("asking the generalist alone", len(scores), len(cases))
+    return mean_scores(scores)["dice"]
+
+
+def _qualities(workspace: Workspace, run: Run) -> Iterator[LabelQuality]:
+    folder = workspace.run_folder(run) / GENERALIST_LABELS
+    drawn = set(workspace.pool.labelled())
+    unseen = [case for case in workspace.split.train if case not in drawn]
+    yield from label_qualities(folder, workspace.pool, unseen)
+
+
+def _label_metrics(qualities: list[LabelQuality]) -> dict[str, float]:
+    """Means over the object classes at the last refresh, and each class's own."""
+    return {} if not qualities else qualities[-1].metrics()
+
+
+def _panels(qualities: list[LabelQuality], arm: str) -> Iterator[Panel]:
+    if qualities:
+        yield label_panel(qualities, title=f"{arm}: labels")
+
+
+def _options(settings: GmAbsBenchSettings) -> dict[str, Any]:
+    return {
+        "generalist": settings.generalist,
+        "schedule": settings.schedule,
+        "labels": {
+            "prompts": {"add_point": settings.add_point},
+            "fusion": {"label_strategy": settings.label_strategy},
+        },
+    }
+
+
+def _warm(steps: int, rounds: int) -> dict[str, int]:
+    """Rounds at the paper's places, every 200 of 10000 steps from 800; in a shorter training nearer to its start."""
+    first = min(800, math.ceil(0.2 * steps))
+    return {"first": first, "every": max(1, min(200, math.ceil(0.2 * steps) // max(1, rounds)))}
+
+
+def _stack_axis(pool: Pool, settings: GmAbsBenchSettings) -> int | None:
+    """The axis across which parallel slices are drawn, None for orthogonal planes."""
+    if pool.cases[0].geometry.ndim != 3:
+        raise SettingsError("bench gmabs draws planes in volumes; these cases are 2D images")
+    if settings.planes == "orthogonal":
+        return None
+    axes = {viewing_axes(case.geometry, ViewSettings()) for case in pool.cases}
+    single = {a[0] for a in axes if len(a) == 1}
+    if settings.planes == "parallel" or (len(single) == 1 and all(len(a) == 1 for a in axes)):
+        return int(np.median(sorted(single))) if single else 2
+    return None
+
+
+def _plan(pool: Pool, axis: int | None, settings: GmAbsBenchSettings) -> dict[str, Any]:
+    """A 2D network for stacks of slices, else what the data propose."""
+    if axis is None:
+        return {}
+    return plan_of_slices(pool, axis, network="unet-tiny", side=settings.side)
+
+
+GMABS = Bench(
+    name="gmabs",
+    about="Dice of a specialist on unseen scans, part by part of GM-ABS; three planes of a few scans are drawn.",
+    settings=GmAbsBenchSettings,
+    presets={
+        "smoke": Preset(
+            "phantom=anatomy,n=8,shape=24x24x16",
+            {"labeled_num": 2, "budget": 2, "train": {"fit": {**FIT, "steps": 60}}, "generalist": "classic"},
+            seeds=1,
+            arms=("sparse-only", "mean-teacher", "full", "dense"),
+        ),
+        "quick": Preset("phantom=anatomy,n=40", {"train": TRAIN}, seeds=3, headline=HEADLINE, others=1),
+        "full": Preset(
+            "phantom=anatomy,n=100",
+            {"budget": 16, "schedule": "paper", "train": {**TRAIN, "fit": {**FIT, "steps": 10000, "lr": 0.002}}},
+            seeds=3,
+            headline=HEADLINE,
+            others=3,
+        ),
+    },
+    arms=arms_of,
+    metrics=("dice", "planes", "dice_labels", "dice_denoised", "dice_teacher", "dice_generalist", "seconds"),
+    measure=measure,
+    compare=(
+        ("mean-teacher", "sparse-only", "dice"),
+        ("full", "mean-teacher", "dice"),
+        ("full", "sparse-only", "dice"),
+        ("full", "unguarded", "dice"),
+        ("full+active", "full+random", "dice"),
+        ("dense", "full", "dice"),
+    ),
+    depends=depends,
+    gallery_note="The labels of the generalist over the training, then the worst and the best test case.",
+    uses_gpu=True,
+)

@@ -1,0 +1,136 @@
+"""The bench of GM-ABS on tiny phantoms with a stand-in for the generalist, end to end."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from frugalseg.bench.gmabs import ARMS, GMABS, GmAbsBenchSettings, campaign_of
+from frugalseg.bench.labels import ClassQuality, LabelQuality, label_panel, label_qualities
+from frugalseg.bench.outcome import write_outcome
+from frugalseg.bench.run import BenchRun, Wanted
+from frugalseg.data.geometry import Geometry
+from frugalseg.data.spec import open_data, parse_data_spec
+from frugalseg.errors import SettingsError
+from frugalseg.learn.hardware import Hardware
+from frugalseg.report.results import read_results
+from frugalseg.settings import parse
+from frugalseg.training import GENERALIST_LABELS
+from view_worlds import BrightInBox
+
+DATA = "phantom=anatomy,n=9,shape=16x16x16"
+TINY = {
+    "labeled_num": 2,
+    "budget": 2,
+    "topk": 1,
+    "test": 3,
+    "planes": "orthogonal",
+    "train": {"labelled": 1, "unlabelled": 1, "fit": {"steps": 10, "tensorboard": False}},
+    "plan": {"network": "unet-tiny", "patch": [16, 16, 16]},
+}
+RUN = ("sparse-only", "full", "full+active", "dense")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Four arms, stopped once in the middle."""
+    out = tmp_path_factory.mktemp("bench")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("frugalseg.generalists.registry.build_generalist", lambda name: BrightInBox())
+        list(islice(opened(out).run(), 15))
+        bench = opened(out)
+        for _ in bench.run():
+            pass
+    return bench
+
+
+def opened(out):
+    wanted = Wanted(preset="smoke", data=DATA, only=RUN, seeds=1)
+    return BenchRun.open(GMABS, out, wanted=wanted, changes=TINY, hardware=Hardware(device="cpu", threads=1))
+
+
+def test_every_arm_but_the_bound_ends_with_the_same_number_of_planes(finished):
+    found = write_outcome(finished, command="frugalseg bench gmabs")
+    planes = {arm: measured["planes"].mean for arm, measured in found.arms.items()}
+    assert planes["sparse-only"] == planes["full"] == planes["full+active"] == 4 * 3
+    assert planes["dense"] > 12
+    assert read_results(finished.trials.out / "results.json") == found
+
+
+def test_arms_with_a_generalist_say_what_its_labels_were_worth(finished):
+    for arm in RUN:
+        metrics = finished.measured(arm, 0).metrics
+        keys = {"dice_labels", "dice_denoised", "dice_teacher", "trust"}
+        assert ("dice_generalist" in metrics) == (arm == "full")
+        assert keys <= set(metrics) if arm.startswith("full") else not keys & set(metrics)
+
+
+def test_the_active_arm_goes_on_with_one_training(finished):
+    job = finished.trials.folder("full+active", 0) / "workspace" / "runs"
+    assert len(sorted(job.glob("*/last.ckpt"))) == 3
+
+
+def pool_of(shape):
+    pool = open_data(parse_data_spec(DATA), labels_are="truth")
+    for case in pool.cases:
+        object.__setattr__(case, "geometry", Geometry.plain(shape))
+    return pool
+
+
+def settings(**changes):
+    return parse(GmAbsBenchSettings, {**TINY, **changes}, where="test")
+
+
+def test_stacks_of_thick_slices_get_parallel_planes_and_volumes_orthogonal_ones():
+    stack, volume = (
+        campaign_of("full", 0, pool=pool_of(shape), data=DATA, settings=settings(plan={}, planes="auto"))
+        for shape in ((90, 80, 8), (40, 40, 40))
+    )
+    assert (stack.start.placement, stack.start.axis, stack.plan["ndim"]) == ("parallel", 2, 2)
+    assert (volume.start.placement, volume.plan) == ("centre", {})
+
+
+def test_published_names_reach_the_method_and_the_rounds():
+    found = campaign_of(
+        "full+active",
+        0,
+        pool=pool_of((40, 40, 40)),
+        data=DATA,
+        settings=settings(labeled_num=4, budget=16, topk=2, active_type="uncertainty", label_strategy="majority"),
+    ).arm("full+active")
+    assert (found.start.units, found.rounds, found.then.units, found.then.strategy) == (4, 8, 2, "uncertainty")
+    assert found.train.options["labels"]["fusion"]["label_strategy"] == "majority"
+
+
+def test_each_part_of_the_ablation_is_one_more_than_the_part_before():
+    options = [ARMS[arm]["train.options"] for arm in ("+generalist", "+denoise", "unguarded", "full")]
+    assert [o.get("denoise", True) for o in options] == [False, True, True, True]
+    assert ["clip" not in o for o in options] == [False, False, True, True]
+    assert ["guard" not in o for o in options] == [False, False, False, True]
+
+
+def test_a_budget_that_is_no_number_of_rounds_is_refused():
+    with pytest.raises(SettingsError, match="rounds of topk 2"):
+        campaign_of("full+random", 0, pool=pool_of((40,) * 3), data=DATA, settings=settings(budget=3, topk=2))
+
+
+def test_label_quality_is_that_of_a_loop_over_voxels(finished):
+    workspace_folder = finished.trials.folder("full", 0) / "workspace"
+    (folder,) = sorted(workspace_folder.glob(f"runs/*/{GENERALIST_LABELS}"))
+    pool = open_data(parse_data_spec(DATA), labels_are="truth")
+    case = sorted(p.name for p in (folder / "records").iterdir())[0]
+    *_, last = label_qualities(folder, pool, [case])
+    with np.load(sorted((folder / "records" / case).glob("*.npz"))[-1]) as z:
+        said, predicted = z["said"], z["predicted"]
+    truth, spoken = pool.truth.semantic(case).array, said != 255
+    for value, quality in enumerate(last.classes, 1):
+        for found, dice in ((said, quality.labels), (predicted, quality.teacher)):
+            a, b = (found == value) & spoken, (truth == value) & spoken
+            assert dice == pytest.approx(2 * (a & b).sum() / (a.sum() + b.sum()) if a.any() or b.any() else 1.0)
+
+
+@pytest.mark.parametrize(("trust", "teacher", "harmful"), [(1.0, 0.7, True), (0.0, 0.7, False), (1.0, 0.5, False)])
+def test_labels_below_the_teacher_are_called_harmful_unless_nobody_trusts_them(trust, teacher, harmful):
+    quality = ClassQuality("LV", labels=0.6, denoised=0.6, teacher=teacher, covered=1.0, trust=trust)
+    panel = label_panel([LabelQuality(10, (quality,)), LabelQuality(20, (quality,))], title="full")
+    assert ("harmful: LV" in panel.caption) == harmful
