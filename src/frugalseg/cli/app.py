@@ -23,7 +23,6 @@ app = typer.Typer(
 )
 app.add_typer(models, name="models")
 app.add_typer(adapt, name="adapt")
-app.command("cross-label", epilog="Example: `frugalseg cross-label LA/ -o LA_cross --planes truth-centre`")(cross_label)
 
 Folder = Annotated[Path, typer.Argument(help="A workspace: the folder that `frugalseg init` made.")]
 Changes = Annotated[list[str] | None, typer.Option("--set", help="Changes a setting: KEY=VALUE. May be repeated.")]
@@ -67,7 +66,7 @@ def run(
 
 @app.command(**_example("frugalseg bench generalist --preset smoke -o bench"))
 def bench(
-    name: Annotated[str, typer.Argument(help="Which comparison: generalist.")],
+    name: Annotated[str, typer.Argument(help="Which comparison: generalist, coreclr or gmabs.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Where everything goes; a stopped bench goes on there.")],
     data: Annotated[str | None, typer.Option(help="LAYOUT=DIR,option=value; built-in phantoms by default.")] = None,
     test_data: Annotated[str | None, typer.Option(help="Other data to test on: LAYOUT=DIR,option=value")] = None,
@@ -259,6 +258,7 @@ def export(
 
 app.command(**_example("frugalseg convert exp.yml -o campaign.yaml"))(convert)
 app.command(**_example("frugalseg prepare acdc downloads/ACDC data/acdc --set scribbles=downloads/strokes"))(prepare)
+app.command("cross-label", **_example("frugalseg cross-label LA/ -o LA_cross --planes truth-centre"))(cross_label)
 
 
 @app.command(**_example("frugalseg doctor"))
