@@ -5,7 +5,6 @@ import nibabel
 import numpy as np
 import pytest
 from scipy import ndimage
-from view_worlds import SHAPE, BrightInBox, belief_of, scene
 
 from frugalseg.data.geometry import Geometry
 from frugalseg.data.image import Image
@@ -16,6 +15,7 @@ from frugalseg.metrics.overlap import dice
 from frugalseg.prompt.fusion import Votes, fuse
 from frugalseg.prompt.slices import PromptSettings
 from frugalseg.prompt.views import ViewSettings, Work, answers, ask, revised, viewing_axes
+from view_worlds import SHAPE, BrightInBox, belief_of, scene
 
 AXES = (0, 1, 2)
 
