@@ -26,8 +26,7 @@ from frugalseg.files import atomic_path, write_json
 from frugalseg.generalists.generalist import Generalist
 from frugalseg.learn import processes
 from frugalseg.learn.confident import with_issues_corrected
-from frugalseg.learn.teacher import Teacher
-from frugalseg.methods.gmabs import GmAbsSettings, refreshes
+from frugalseg.methods.gmabs import GmAbs, GmAbsSettings, refreshes
 from frugalseg.prompt.fusion import PseudoLabel
 from frugalseg.prompt.guard import Examined, judged
 from frugalseg.prompt.prototypes import Prototypes, believe, expert_prototypes, mean_prototypes
@@ -62,13 +61,13 @@ class GeneralistLabels:
         settings: GmAbsSettings,
         folder: Path,
         *,
-        teacher: Teacher,
+        method: GmAbs,
         generalist: Generalist,
         seed: int,
         rater: str | None = None,
     ) -> None:
         self.pool, self.plan, self.settings, self.folder, self.rater = pool, plan, settings, folder, rater
-        self.model = Model(plan, teacher.net)
+        self.method, self.model = method, Model(plan, method.teacher.net)
         self.labels = PseudoLabels(folder / "said", generalist, settings.labels, seed=seed)
         self.steps = refreshes(settings)
         self.held_out = held_out_cases(pool.labelled(rater), settings, seed=seed)
@@ -84,6 +83,8 @@ class GeneralistLabels:
         processes.barrier()
         verdict = self._verdict(step, hidden)
         weights = None if verdict is None else np.array([1.0, *(c["weight"] for c in verdict["classes"])])
+        if weights is not None:
+            self.method.trust(weights.tolist())
         for case in self._mine():
             self._make_ready(case, step, weights)
         processes.barrier()

@@ -145,7 +145,7 @@ class Training:
             self.plan,
             method.settings,
             self.folder / GENERALIST_LABELS,
-            teacher=method.teacher,
+            method=method,
             generalist=generalist,
             seed=self.seed,
             rater=self.rater,

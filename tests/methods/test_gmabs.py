@@ -10,7 +10,7 @@ from frugalseg.data.label import UNKNOWN
 from frugalseg.learn.confident import with_issues_corrected
 from frugalseg.learn.losses import clip_logits, weighted_cross_entropy
 from frugalseg.methods import build_method
-from frugalseg.methods.gmabs import SCHEDULES, GmAbsSettings, random_gamma, refreshes
+from frugalseg.methods.gmabs import SCHEDULES, GmAbsSettings, as_background, random_gamma, refreshes
 from tiny_world import dice, network_maker, world
 
 PLAIN: dict[str, Any] = {"denoise": False, "clip": None, "falling": False, "label_weight": 1.0}
@@ -114,3 +114,30 @@ def test_a_random_power_keeps_signs_and_the_order_and_changes_nothing_in_place()
     exponent = (changed.abs().log() / before.abs().log())[before.abs() > 1.5]
     assert 0.74 <= float(exponent.min()) < float(exponent.max()) <= 1.36
     torch.testing.assert_close(random_gamma(batch, 0.0), before)
+
+
+def test_what_is_not_trusted_may_hide_in_the_background() -> None:
+    g = torch.Generator().manual_seed(0)
+    z, q = torch.randn(2, 4, 5, 5, generator=g), torch.randn(2, 4, 5, 5, generator=g).log_softmax(1)
+    labels = torch.randint(0, 4, (2, 5, 5), generator=g, dtype=torch.uint8)
+    is_open = torch.tensor([False, False, True, False])
+    merged, merged_z, merged_q = as_background(labels, z, q, is_open)
+    assert torch.equal(merged, torch.where(labels == 2, 0, labels))
+    p = z.softmax(1)
+    torch.testing.assert_close(merged_z.softmax(1)[:, 0], p[:, 0] + p[:, 2])
+    torch.testing.assert_close(merged_q.exp()[:, [1, 3]], q.exp()[:, [1, 3]])
+    assert (merged_z.softmax(1)[:, 2] == 0).all()
+
+
+def test_an_untrusted_class_is_not_taught_away() -> None:
+    def gradient(weights: list[float]) -> Tensor:
+        m = method(**PLAIN)
+        m.trust(weights)
+        batch = taught(world()(0), torch.zeros_like(complete()))
+        z = m.student(batch.image).detach().requires_grad_()
+        m._generalist(z, m.teacher(batch.image).softmax(1), batch).backward()
+        assert z.grad is not None
+        return z.grad[:, 2]
+
+    assert (gradient([1.0, 1.0, 1.0]) > 0).all()
+    assert (gradient([1.0, 1.0, 0.0]) <= 0).all()

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,10 +42,21 @@ def test_a_better_generalist_is_trusted_and_a_much_worse_one_is_not():
 
 
 def test_between_the_margin_and_the_teacher_the_weight_rises_evenly():
-    verdict = judged([case(0.3, 0.25)], 3, GuardSettings(margin=0.3))
+    verdict = judged([case(0.3, 0.25)], 3, GuardSettings(margin=0.3, floor=0))
     for c in verdict.classes:
         assert 0 < c.weight < 1
         assert c.weight == pytest.approx(1 - (c.teacher_dice - c.generalist_dice) / 0.3)
+
+
+@pytest.mark.parametrize("is_held_out", [True, False])
+def test_labels_that_are_half_wrong_teach_nothing_even_where_the_teacher_sees_nothing(is_held_out):
+    blind = case(0.9, 1.0, is_held_out=is_held_out)
+    blind = replace(blind, teacher=np.zeros_like(blind.teacher))
+    for c in judged([blind], 3).classes:
+        assert (c.teacher_dice, c.weight) == (0, 0)
+        assert 0.1 < c.generalist_dice < 0.5
+    good = replace(case(0.1, 1.0, is_held_out=is_held_out), teacher=blind.teacher)
+    assert judged([good], 3).weights.tolist() == [1, 1, 1]
 
 
 def test_a_case_that_trained_the_teacher_does_not_count_beside_held_out_ones():

@@ -30,19 +30,20 @@ We differ:
   script changes the student's image too, in place.
 - labels are judged by the teacher's mean answer, not by the student's with its dropout; an issue gets the class that
   the teacher is confident in, which for two classes is the script's flip; what experts drew is never an issue.
-- a voxel counts as much as its views agree and its class is trusted; voxels of which no view speaks do not count.
+- a voxel counts as much as its views agree and its class is trusted; voxels of which no view speaks do not count, and
+  classes that are not trusted at all are a part of what the generalist calls background.
 - any number of classes.
 - schedules: "paper" has its numbers; "quick" makes labels at 0.3, 0.5 and 0.7 of a training of any length, and its
   consistency ramps up as that of `mean-teacher` does, within 200 steps.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -57,6 +58,12 @@ from frugalseg.prompt.guard import GuardSettings
 from frugalseg.prompt.prototypes import PrototypeSettings
 from frugalseg.prompt.pseudo_labels import PseudoLabelSettings
 from frugalseg.settings import Settings
+
+MOST_CLASSES = 256
+"""Classes a label can have."""
+
+IMPOSSIBLE = -1e4
+"""The logit of a class that has become part of the background."""
 
 
 class GmAbsSettings(Settings):
@@ -111,11 +118,14 @@ def refreshes(settings: GmAbsSettings) -> tuple[int, ...]:
 class GmAbs(nn.Module):
     """A student, its teacher, and the labels that a generalist gives on the teacher's prompts."""
 
+    is_open: Tensor  # (MOST_CLASSES,) bool, classes that the generalist is not trusted with
+
     def __init__(self, make_network: MakeNetwork, settings: GmAbsSettings) -> None:
         super().__init__()
         self.student = make_network()
         self.teacher = Teacher(self.student, settings.decay)
         self.settings = settings
+        self.register_buffer("is_open", torch.zeros(MOST_CLASSES, dtype=torch.bool))
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Terms ``ce``, ``dice``, ``consistency`` and ``generalist``; the last is 0 until there are labels."""
@@ -136,11 +146,19 @@ class GmAbs(nn.Module):
         if batch.pseudo is None:
             return z.new_zeros(())
         labels, trust = batch.pseudo[:, 0], batch.pseudo[:, 1].to(z) / TRUST
-        if self.settings.denoise:
-            labels = torch.where(batch.label == UNKNOWN, with_issues_corrected(labels, q), labels)
         if self.settings.clip is not None:
             z = clip_logits(z, self.settings.clip)
+        is_open = self.is_open[: z.shape[1]]
+        labels, z, q = as_background(labels, z, q.log(), is_open)
+        if self.settings.denoise:
+            labels = torch.where(batch.label == UNKNOWN, with_issues_corrected(labels, q.exp()), labels)
         return weighted_cross_entropy(z, labels, trust)
+
+    @torch.no_grad()
+    def trust(self, weights: Sequence[float]) -> None:
+        """Takes what a guard thinks of each class, background first: one of weight 0 is as good as background."""
+        self.is_open.zero_()
+        self.is_open[: len(weights)] = torch.tensor([w == 0 for w in weights])
 
     def _label_weight(self, step: int) -> float:
         s = self.settings
@@ -154,6 +172,29 @@ class GmAbs(nn.Module):
     def predictor(self) -> nn.Module:
         """The student."""
         return self.student
+
+
+def as_background(
+    labels: UInt8[Tensor, "B *space"], z: Float[Tensor, "B C *space"], q: Float[Tensor, "B C *space"], is_open: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Labels and two sets of logits in which the open classes (C,) are a part of the background.
+
+    A generalist that is not trusted with a class says nothing of it: what it calls background may be that class. Its
+    logit becomes that of the sum of their probabilities (the marginal loss of Shi et al., "Marginal loss and exclusion
+    loss for partially supervised multi-organ segmentation", Medical Image Analysis 2021).
+    """
+    if not bool(is_open.any()):
+        return labels, z, q
+    is_part = is_open.clone()
+    is_part[0] = True
+    shape = (1, -1, *[1] * (z.ndim - 2))
+
+    def merged(x: Tensor) -> Tensor:
+        together = x.masked_fill(~is_part.view(shape), -torch.inf).logsumexp(1, keepdim=True)
+        return torch.cat([together, x[:, 1:].masked_fill(is_open[1:].view(shape), IMPOSSIBLE)], 1)
+
+    numbers = is_open.nonzero().flatten().to(labels)
+    return torch.where(torch.isin(labels, numbers), labels.new_zeros(()), labels), merged(z), merged(q)
 
 
 def random_gamma(batch: Batch, limit: float) -> Float[Tensor, "B K *space"]:

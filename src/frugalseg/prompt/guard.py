@@ -3,21 +3,24 @@
 A label is worth learning from where it is better than what the learner already knows. So on every voxel that an expert
 has drawn and the generalist says something of, its label is compared with the teacher's own prediction, class by class:
 
-    weight = (Dice of the generalist - low) / (Dice of the teacher - low), cut to 0..1
+    weight = (Dice of the generalist - low) / (top - low), cut to 0..1
 
-It is 1 where the generalist is not worse than the teacher and 0 at `low`. The Dice counts each voxel with the weight
-that it has in the loss, over all cases together, because a single plane may hold a few voxels of a class.
+`low` is a floor, for labels that are half wrong teach nothing good, not even a teacher that does not see the class yet:
+what it then takes for background it will never see. `top` is the teacher's Dice, but twice the margin above the floor
+at least. The Dice counts each voxel with the weight that it has in the loss, over all cases together, because a single
+plane may hold a few voxels of a class.
 
 Which comparison is honest. The expert's planes have shaped the teacher, its predictions there are learnt by heart, and
 it is the teacher whose prompts the generalist answers.
 
 - Held out: cases that neither trained the teacher nor lent their planes to the prototypes behind the prompts
   (validation cases, or cases drawn since the teacher was trained). Both sides are then what they are on cases that
-  nobody has drawn, and `low` is the teacher's Dice less a margin. Where there are such cases, only they count.
+  nobody has drawn, and `low` is not below the teacher's Dice less the margin. Where there are such cases, only they
+  count.
 - Seen: the planes that the teacher was trained on. Its Dice there says nothing of other scans, so "worse than the
   teacher" would throw away labels that help elsewhere. But the prompts are nowhere better than there, so the
   generalist's Dice is the most that can be hoped for: a class that is bad with such prompts is bad everywhere. `low` is
-  a fixed floor (or the teacher's Dice less the margin, if that is lower).
+  the floor alone.
 
 In both, the generalist's label must be the one without the expert's planes written over it.
 """
@@ -40,7 +43,7 @@ class GuardSettings(Settings):
     """How strict the guard is; all ours, GM-ABS has none."""
 
     margin: float = Field(0.05, gt=0, le=1)  # Dice below the teacher at which held-out cases leave no weight
-    floor: float = Field(0.5, ge=0, le=1)  # Dice at which seen cases leave no weight
+    floor: float = Field(0.5, ge=0, le=1)  # Dice at which no case leaves any weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,10 +106,9 @@ def _verdict(examined: Sequence[Examined], value: int, settings: GuardSettings, 
     if said + drawn == 0:
         return ClassVerdict(value, None, None, covered, 1.0)
     mine, its = 2 * both / (said + drawn), 2 * teacher_both / (teacher + drawn) if teacher + drawn else 1.0
-    low = its - settings.margin
-    if not is_held_out:
-        low = min(low, settings.floor)
-    return ClassVerdict(value, mine, its, covered, float(np.clip((mine - low) / (its - low), 0, 1)))
+    low = max(settings.floor, its - settings.margin) if is_held_out else settings.floor
+    top = max(its, settings.floor + 2 * settings.margin)
+    return ClassVerdict(value, mine, its, covered, float(np.clip((mine - low) / (top - low), 0, 1)))
 
 
 def _counts(e: Examined, value: int) -> np.ndarray:
