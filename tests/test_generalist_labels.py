@@ -18,9 +18,8 @@ from frugalseg.data.phantoms import phantom_pool
 from frugalseg.data.pool import Pool
 from frugalseg.data.unit import Unit
 from frugalseg.errors import SettingsError
-from frugalseg.generalist_labels import GeneralistLabels, held_out_cases
+from frugalseg.generalist_labels import HELD_OUT, GeneralistLabels
 from frugalseg.learn.engine import Reach
-from frugalseg.methods.gmabs import GmAbsSettings
 from frugalseg.settings import override, parse
 from frugalseg.specialist.plan import Plan
 from frugalseg.training import GENERALIST_LABELS, Training, TrainSettings
@@ -99,7 +98,7 @@ def test_every_case_gets_labels_and_experts_always_win(pool: Pool, whole: Whole)
         label, trust = np.load(files[0])
         drawn = pool.label(case.id)
         assert label.shape == SHAPE
-        assert (trust[label == UNKNOWN] == 0).all()
+        assert ((label == UNKNOWN) == (trust == UNKNOWN)).all()
         if drawn is not None:
             assert (label[drawn.known] == drawn.array[drawn.known]).all()
             assert (trust[drawn.known] == TRUST).all()
@@ -115,13 +114,13 @@ def test_the_guard_judges_on_cases_that_the_first_teacher_has_not_learnt_from(
         return real(self, labelled, rest, **more)
 
     monkeypatch.setattr(Training, "_stream", noted)
-    weights_after(training(pool, tmp_path), 1)
+    weights_after(training(pool, tmp_path), 4)
     hidden = set(whole.report(3)["verdict"]["cases"])
     assert len(hidden) == 2
     (first, rest), *later = seen
     assert first == set(pool.labelled()) - hidden
     assert hidden < rest
-    assert [labelled for labelled, _ in later] == [set(pool.labelled())] * 3
+    assert [labelled for labelled, _ in later] == [set(pool.labelled())]
     verdicts = [whole.report(step)["verdict"] for step in (3, 5, 7)]
     assert verdicts[0]["basis"] == "held-out"
     assert verdicts[0] == verdicts[1] == verdicts[2]
@@ -186,7 +185,45 @@ def test_no_guard_holds_nothing_out(pool: Pool, tmp_path: Path) -> None:
     run = training(pool, tmp_path, **{"options.guard": None})
     weights_after(run, 4)
     assert Whole(run, {}, 0).report(3)["verdict"] is None
-    assert held_out_cases(pool.labelled(), GmAbsSettings(guard=None, held_out=0.5), seed=0) == ()
+    assert not (run.folder / GENERALIST_LABELS / HELD_OUT).exists()
+
+
+def test_a_later_part_holds_out_only_what_no_teacher_has_learnt_from(tmp_path: Path) -> None:
+    found = phantom_pool("anatomy", n=9, shape=SHAPE)
+    middle = tuple(n // 2 for n in SHAPE)
+    annotate(found, [Unit(case.id, "planes").placed(middle) for case in found.cases[:4]])
+    first = training(found, tmp_path / "first")
+    first.reach = Reach(until=2)
+    weights_after(first)
+    before = json.loads((tmp_path / "first" / GENERALIST_LABELS / HELD_OUT).read_text(encoding="utf-8"))
+    trained_on = set(before["labelled"]) - set(before["held_out"])
+    annotate(found, [Unit(case.id, "planes").placed(middle) for case in found.cases[4:8]])
+    second = training(found, tmp_path / "second")
+    second.reach = Reach(after=tmp_path / "first")
+    weights_after(second, 4)
+    later = Whole(second, {}, 0).report(3)["verdict"]
+    assert later["basis"] == "held-out"
+    assert len(later["cases"]) == 4
+    assert not set(later["cases"]) & trained_on
+
+
+def test_what_a_killed_process_left_half_written_does_not_disturb(pool: Pool, whole: Whole, tmp_path: Path) -> None:
+    weights_after(training(pool, tmp_path), 4)
+    for place in ("ready", "records", "said"):
+        (tmp_path / GENERALIST_LABELS / place / pool.cases[0].id / ".part-x-000000003.npy").write_bytes(b"half")
+    resumed = weights_after(training(pool, tmp_path))
+    assert all(torch.equal(x, resumed[name]) for name, x in whole.weights.items())
+    assert not list((tmp_path / GENERALIST_LABELS).rglob(".part-*"))
+
+
+def test_a_coarser_plan_keeps_trust_and_label_together(pool: Pool, tmp_path: Path) -> None:
+    run = training(pool, tmp_path)
+    run.plan = Plan(ndim=3, classes=pool.classes, network="unet-tiny", patch=(8, 8, 8), spacing=(2.0, 2.0, 2.0))
+    weights_after(run, 4)
+    for case in pool.cases:
+        label, trust = np.load(next((tmp_path / GENERALIST_LABELS / "ready" / case.id).glob("*.npy")))
+        assert ((label == UNKNOWN) == (trust == UNKNOWN)).all()
+        assert (trust[label != UNKNOWN] > 0).all()
 
 
 def test_a_plan_of_slices_learns_from_labels_too(pool: Pool, tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ training reads (``ready/``), what the teacher itself predicted and what confiden
 """
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -37,6 +39,9 @@ from frugalseg.specialist.model import Model
 from frugalseg.specialist.plan import Plan
 from frugalseg.specialist.prepare import prepared_shape
 from frugalseg.specialist.resample import resample_label
+
+HELD_OUT = "held-out.json"
+"""Which drawn cases were known, and which of them the first teacher does not learn from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +74,15 @@ class GeneralistLabels:
         self.pool, self.plan, self.settings, self.folder, self.rater = pool, plan, settings, folder, rater
         self.method, self.model = method, Model(plan, method.teacher.net)
         self.labels = PseudoLabels(folder / "said", generalist, settings.labels, seed=seed)
-        self.steps = refreshes(settings)
-        self.held_out = held_out_cases(pool.labelled(rater), settings, seed=seed)
+        self.steps, self.seed = refreshes(settings), seed
 
     def refresh(self, step: int) -> None:
         """Makes the labels that the steps from this one on learn from; those before need theirs no more."""
         began = time.monotonic()
+        if processes.is_first():
+            for left in self.folder.rglob(".part-*"):  # of a process that was killed while it wrote
+                left.unlink()
+        processes.barrier()
         hidden = self.held_out if step == self.steps[0] else ()
         known = self._known_prototypes(hidden)
         work = Work()
@@ -96,17 +104,36 @@ class GeneralistLabels:
 
     def take_over(self, earlier: Path) -> None:
         """Begins with the labels of an earlier run's folder, where this run has none yet."""
-        if not self.folder.exists() and earlier.exists() and processes.is_first():
+        if not self.folder.exists() and earlier.exists():
             part = self.folder.with_name(f".part-{self.folder.name}")
             shutil.rmtree(part, ignore_errors=True)
-            shutil.copytree(earlier, part)
+            shutil.copytree(earlier, part, copy_function=os.link)  # files are replaced, never written into
             part.rename(self.folder)
-        processes.barrier()
 
     def ready(self, case: str, step: int) -> np.ndarray:
         """What the training reads: labels and their trust, (2, *space) uint8 on the plan's spacing, as of a refresh."""
         array: np.ndarray = np.load(self._file("ready", case, step, "npy"), mmap_mode="r")
         return array
+
+    @cached_property
+    def held_out(self) -> tuple[str, ...]:
+        """Drawn cases that the first teacher does not learn from, so that the guard may compare it with the generalist.
+
+        In a training that goes on with more labels these are cases of which no teacher has learnt before: those that
+        were held out already, and new ones.
+        """
+        labelled, file = self.pool.labelled(self.rater), self.folder / HELD_OUT
+        if self.settings.guard is None or not self.steps:
+            return ()
+        before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"labelled": [], "held_out": []}
+        if before["labelled"] == labelled:
+            return tuple(before["held_out"])
+        fresh = [case for case in labelled if case not in before["labelled"]]
+        order = [fresh[k] for k in stream(self.seed, "guard", len(before["labelled"])).permutation(len(fresh))]
+        found = [*before["held_out"], *order][: int(self.settings.held_out * len(labelled))]
+        if processes.is_first():
+            write_json(file, {"labelled": labelled, "held_out": sorted(found)})
+        return tuple(sorted(found))
 
     def _mine(self) -> Iterator[Case]:
         """This process's share of the cases."""
@@ -148,8 +175,9 @@ class GeneralistLabels:
         """The guard's verdict. One on cases that the teacher had not seen stands until the end of the training."""
         if self.settings.guard is None:
             return None
-        if self.held_out and step > self.steps[0]:
-            return dict(read_report(self.folder, self.steps[0])["verdict"])
+        first = None if step == self.steps[0] else read_report(self.folder, self.steps[0])["verdict"]
+        if first is not None and first["basis"] == "held-out":
+            return dict(first)
         examined = [self._examined(case, step, hidden) for case in self.pool.labelled(self.rater)]
         verdict = judged([e for e in examined if e is not None], len(self.plan.classes), self.settings.guard)
         return asdict(verdict)
@@ -165,29 +193,23 @@ class GeneralistLabels:
         found = self.labels.load(case.id, step=step, weights=weights)
         if found is None:
             raise DataError(f"{self.folder}: the labels of {case.id} are gone; start again in another folder")
-        trust = np.where(found.label == UNKNOWN, 0, np.rint(TRUST * found.weight.astype(np.float64))).astype(np.uint8)
+        trust = np.rint(TRUST * found.weight.astype(np.float64)).astype(np.uint8)
+        label = np.where(trust > 0, found.label, np.uint8(UNKNOWN))
+        # Unknown in both at the same voxels, so that both are taken from the same place.
+        maps = [label, np.where(label == UNKNOWN, np.uint8(UNKNOWN), trust)]
         shape = prepared_shape(case.geometry, self.plan)
         with atomic_path(self._file("ready", case.id, step, "npy")) as part, part.open("wb") as file:
-            np.save(file, np.stack([resample_label(found.label, shape), resample_label(trust, shape)]))
+            np.save(file, np.stack([resample_label(m, shape) for m in maps]))
 
     def _forget(self, *, before: int) -> None:
         """Deletes what no step from `before` on reads; records stay."""
         self.labels.forget(before=before)
-        for file in sorted((self.folder / "ready").glob("*/*.npy")):
+        for file in sorted((self.folder / "ready").glob("*/[0-9]*.npy")):
             if int(file.stem) < before:
                 file.unlink()
 
     def _file(self, what: str, case: str, step: int, suffix: str) -> Path:
         return _file(self.folder, what, case, f"{step:09d}.{suffix}")
-
-
-def held_out_cases(labelled: Sequence[str], settings: GmAbsSettings, *, seed: int) -> tuple[str, ...]:
-    """Drawn cases that the first teacher does not learn from, so that the guard may compare it with the generalist."""
-    if settings.guard is None or not refreshes(settings):
-        return ()
-    n = int(settings.held_out * len(labelled))
-    order = stream(seed, "guard").permutation(len(labelled))
-    return tuple(sorted(labelled[k] for k in order[:n]))
 
 
 def refreshes_in(folder: Path) -> list[int]:

@@ -2,9 +2,9 @@
 
 import itertools
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -84,13 +84,13 @@ class Training:
         steps = {"steps": self.settings.fit.steps} if entry.knows_steps else {}
         method = build_method(self.settings.method, self._make_network(), {**steps, **self.settings.options})
         tutor = self._tutor(method)
-        if tutor and self.reach.after is not None:
-            tutor.take_over(self.reach.after / GENERALIST_LABELS)
-        parts = [*self._parts(labelled, rest, tutor)]
+        reach = self.reach
+        if tutor and reach.after is not None:
+            reach = replace(reach, carry=partial(tutor.take_over, reach.after / GENERALIST_LABELS))
+        part_at = self._parts(labelled, rest, tutor)
 
         def batches(step: int) -> Batch:
-            stream = [stream for start, stream in parts if start <= step][-1]
-            return augment(stream.batch(step), self.settings.augment)
+            return augment(part_at(step).batch(step), self.settings.augment)
 
         yield from fit(
             method,
@@ -101,7 +101,7 @@ class Training:
             seed=self.seed,
             about=self.about() | ({"generalist": tutor.labels.generalist.info.fingerprint} if tutor else {}),
             interludes={step: partial(tutor.refresh, step) for step in tutor.steps} if tutor else {},
-            reach=self.reach,
+            reach=reach,
         )
         self._predictor = method.predictor
 
@@ -153,15 +153,20 @@ class Training:
 
     def _parts(
         self, labelled: list[str], rest: list[str], tutor: GeneralistLabels | None
-    ) -> Iterator[tuple[int, TwoStream]]:
-        """Where batches come from, and from which step on: a refresh of the labels begins a new part."""
-        if tutor is None:
-            yield 0, self._stream(labelled, rest)
-            return
-        hidden = tutor.held_out
-        yield 0, self._stream([c for c in labelled if c not in hidden], sorted({*rest, *hidden}))
-        for step in tutor.steps:
-            yield step, self._stream(labelled, rest, load_pseudo=partial(tutor.ready, step=step))
+    ) -> Callable[[int], TwoStream]:
+        """Where the batch of a step comes from: a refresh of the labels begins a new part, made when it is needed."""
+
+        @lru_cache(maxsize=1)
+        def part(start: int) -> TwoStream:
+            if tutor is None:
+                return self._stream(labelled, rest)
+            if start:
+                return self._stream(labelled, rest, load_pseudo=partial(tutor.ready, step=start))
+            hidden = tutor.held_out
+            return self._stream([c for c in labelled if c not in hidden], sorted({*rest, *hidden}))
+
+        starts = (0, *(tutor.steps if tutor else ()))
+        return lambda step: part(max(start for start in starts if start <= step))
 
     def _stream(self, labelled: list[str], rest: list[str], *, load_pseudo: LoadPseudo | None = None) -> TwoStream:
         folder = self.cache or self.folder / "prepared"

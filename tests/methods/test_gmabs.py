@@ -60,10 +60,21 @@ def test_without_labels_of_a_generalist_its_term_is_zero() -> None:
     assert method().losses(world()(0), 5)["generalist"] == 0
 
 
-def test_the_term_is_the_trusted_cross_entropy_of_all_samples() -> None:
+def undrawn(batch: Batch, labels: Tensor) -> Tensor:
+    return labels.masked_fill(batch.label != UNKNOWN, UNKNOWN)
+
+
+def test_the_term_is_the_trusted_cross_entropy_where_no_expert_has_drawn() -> None:
     m, batch = method(**PLAIN), taught(world()(0), complete(), trust=TRUST // 2)
-    wanted = weighted_cross_entropy(m.student(batch.image), complete(), torch.full(complete().shape, 0.5))
+    labels = undrawn(batch, complete())
+    wanted = weighted_cross_entropy(m.student(batch.image), labels, torch.full(labels.shape, 0.5))
     torch.testing.assert_close(m.losses(batch, 3)["generalist"], wanted)
+
+
+def test_a_generalist_cannot_contradict_an_expert() -> None:
+    m, batch = method(), world(known=("all",) * 4)(0)
+    contradicted = taught(batch, (batch.label + 1) % 3)
+    assert m.losses(contradicted, 3)["generalist"] == 0
 
 
 def test_clipping_bounds_the_term_whatever_the_network_says() -> None:
@@ -72,23 +83,22 @@ def test_clipping_bounds_the_term_whatever_the_network_says() -> None:
     with torch.no_grad():
         m.student[-1].weight.mul_(1e4)
     batch = taught(world()(0), complete())
-    wanted = weighted_cross_entropy(clip_logits(m.student(batch.image), 1.0), complete(), torch.ones(complete().shape))
+    z, labels = clip_logits(m.student(batch.image), 1.0), undrawn(batch, complete())
     got = m.losses(batch, 3)["generalist"]
-    torch.testing.assert_close(got, wanted)
+    torch.testing.assert_close(got, weighted_cross_entropy(z, labels, torch.ones(labels.shape)))
     assert got < 2.2  # log(1 + 2 exp(sqrt(1.5))) is the most that a wrong label can cost with three classes
 
 
 def test_issues_are_those_that_the_teacher_sees_and_never_what_experts_drew() -> None:
     m = method(**{**PLAIN, "denoise": True, "noise": 0.0, "gamma": 0.0})
     truth = complete()
-    wrong = torch.where(
-        torch.rand(truth.shape, generator=torch.Generator().manual_seed(0)) < 0.2, (truth + 1) % 3, truth
-    )
-    batch = taught(world()(0), wrong)
-    corrected = with_issues_corrected(wrong, m.teacher(batch.image).softmax(1))
-    assert (corrected != wrong).any()
-    expected = torch.where(batch.label == UNKNOWN, corrected, wrong)
-    wanted = weighted_cross_entropy(m.student(batch.image), expected, torch.ones(truth.shape))
+    is_wrong = torch.rand(truth.shape, generator=torch.Generator().manual_seed(0)) < 0.2
+    batch = taught(world()(0), torch.where(is_wrong, (truth + 1) % 3, truth))
+    assert batch.pseudo is not None
+    given = undrawn(batch, batch.pseudo[:, 0])
+    corrected = with_issues_corrected(given, m.teacher(batch.image).softmax(1))
+    assert (corrected != given).any()
+    wanted = weighted_cross_entropy(m.student(batch.image), corrected, torch.ones(truth.shape))
     torch.testing.assert_close(m.losses(batch, 3)["generalist"], wanted)
 
 
@@ -133,7 +143,7 @@ def test_an_untrusted_class_is_not_taught_away() -> None:
     def gradient(weights: list[float]) -> Tensor:
         m = method(**PLAIN)
         m.trust(weights)
-        batch = taught(world()(0), torch.zeros_like(complete()))
+        batch = taught(world(known=("nothing",) * 4)(0), torch.zeros_like(complete()))
         z = m.student(batch.image).detach().requires_grad_()
         m._generalist(z, m.teacher(batch.image).softmax(1), batch).backward()
         assert z.grad is not None

@@ -15,7 +15,6 @@ import math
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from frugalseg.bench.bench import Bench, Job, Measurement, Preset, Stage
@@ -42,8 +41,10 @@ PLAIN: dict[str, Any] = {"denoise": False, "clip": None, "falling": False, "guar
 ARMS: Mapping[str, dict[str, Any]] = {
     "sparse-only": {"train.method": "supervised"},
     "mean-teacher": {"train.method": "mean-teacher"},
+    "+gamma": {"train.method": "gmabs", "train.options": {"generalist": None}},
     "+generalist": {"train.method": "gmabs", "train.options": PLAIN},
     "+denoise": {"train.method": "gmabs", "train.options": {**PLAIN, "denoise": True}},
+    "+clip": {"train.method": "gmabs", "train.options": {"falling": False, "guard": None}},
     "unguarded": {"train.method": "gmabs", "train.options": {"guard": None}},
     "full": {"train.method": "gmabs", "train.options": {}},
     "full+random": {"train.method": "gmabs", "train.options": {}},
@@ -52,7 +53,10 @@ ARMS: Mapping[str, dict[str, Any]] = {
     "ua-mt": {"train.method": "ua-mt"},
     "cps": {"train.method": "cps"},
 }
-"""What makes an arm: changes to the campaign. Each arm up to `full` has one part more than the one before."""
+"""What makes an arm: changes to the campaign. Each arm up to `full` has one part more than the one before: the second
+perturbation, the generalist's labels, confident learning, clipped logits, the falling weight (`unguarded`), the guard,
+which also keeps a quarter of the drawn scans from the first teacher.
+"""
 
 HEADLINE = ("sparse-only", "mean-teacher", "full", "dense")
 
@@ -86,7 +90,7 @@ class GmAbsBenchSettings(Settings):
     split_seed: int = 0
     side: int = Field(192, ge=8)  # pixels of a slice's longer side, at most, for a 2D network
     plan: dict[str, Any] = Field(default_factory=dict)  # changes to the plan
-    train: TrainSettings = TrainSettings()
+    train: TrainSettings = TrainSettings()  # its options are those of gmabs
 
 
 def arms_of(_settings: GmAbsBenchSettings) -> tuple[str, ...]:
@@ -128,8 +132,9 @@ def campaign_of(arm: str, seed: int, *, pool: Pool, data: str, settings: GmAbsBe
         "arms": {arm: {}},
     }
     changes = dict(ARMS[arm])
-    if changes["train.method"] == "gmabs":
-        changes["train.options"] = override(_options(s), changes["train.options"])
+    is_gmabs = changes["train.method"] == "gmabs"
+    given = override(_options(s), s.train.options)
+    changes["train.options"] = override(given, changes["train.options"]) if is_gmabs else {}
     return parse(CampaignSettings, override(words, changes), where="bench gmabs")
 
 
@@ -148,6 +153,7 @@ def measure(job: Job[GmAbsBenchSettings]) -> Generator[Stage, None, Measurement]
     qualities = [*_qualities(workspace, last)]
     points = [*curve(workspace, arm=job.arm, seed=job.seed)]
     metrics = {**points[-1].metrics, "planes": float(points[-1].units), **_label_metrics(qualities)}
+    metrics["seconds"] = sum(run.seconds for run in workspace.runs())
     if job.arm == "full":
         metrics["dice_generalist"] = yield from _alone(job, simulation, workspace, last)
     pictures = [*extremes(simulation.pool, workspace, last, title=job.arm)]
@@ -215,7 +221,11 @@ def _stack_axis(pool: Pool, settings: GmAbsBenchSettings) -> int | None:
     axes = {viewing_axes(case.geometry, ViewSettings()) for case in pool.cases}
     single = {a[0] for a in axes if len(a) == 1}
     if settings.planes == "parallel" or (len(single) == 1 and all(len(a) == 1 for a in axes)):
-        return int(np.median(sorted(single))) if single else 2
+        if len(single) > 1:
+            raise SettingsError(
+                f"slices lie across different axes {sorted(single)}; give planes=orthogonal, or one axis"
+            )
+        return single.pop() if single else 2
     return None
 
 

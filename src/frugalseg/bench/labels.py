@@ -38,7 +38,7 @@ class ClassQuality:
     @property
     def is_harmful(self) -> bool:
         """The labels are worse than what the teacher knows already, and are learnt from all the same."""
-        return self.denoised < self.teacher and self.trust > 0
+        return self.labels < self.teacher and self.trust > 0
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def generalist_alone(
 ) -> Iterator[CaseScore]:
     """How good the generalist's own masks of these cases are when the model prompts it; where it is silent is nothing.
 
-    `folder` keeps what it has answered.
+    Prototypes are the model's own here: of cases that nobody has drawn nothing else is known. `folder` keeps what it has answered.
     """
     fusion = settings.labels.fusion.model_copy(update={"short_of_votes": "background"})
     labels = PseudoLabels(folder, generalist, settings.labels.model_copy(update={"fusion": fusion}))

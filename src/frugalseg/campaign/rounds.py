@@ -166,6 +166,8 @@ class TrainingRound:
 def _run_before(workspace: Workspace, run: Run) -> Path | None:
     """The folder of the last finished run of an earlier round with the same seed."""
     earlier = [r for r in workspace.runs() if r.is_done and (r.round or 0) < (run.round or 0) and r.seed == run.seed]
+    if run.round and not earlier:
+        raise DataError(f"{workspace.folder}: no finished training of an earlier round to go on from; train it first")
     return workspace.run_folder(earlier[-1]) if earlier else None
 
 

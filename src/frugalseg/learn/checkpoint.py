@@ -55,6 +55,8 @@ def adopt(path: Path, earlier: Path, *, identity: Mapping[str, Any]) -> None:
 
     Raises `SettingsError` when they differ in more than what they learn from, `DataError` when it cannot be read.
     """
+    if not earlier.is_file():
+        raise DataError(f"{earlier}: there is no checkpoint to go on from; train the round before again")
     state = _read(earlier)
     old, new = state["identity"], _plain(identity)
     changes = [c for c in _differences(old, new) if not c.startswith("about.labels = ")]

@@ -73,6 +73,7 @@ class Reach:
 
     after: Path | None = None
     until: int | None = None
+    carry: Callable[[], None] | None = None  # called once by the first process when the run begins behind another
 
 
 def fit(
@@ -104,7 +105,7 @@ def fit(
     fabric = hardware.launch(settings.precision)
     run = _Run(fabric, method, settings=settings, seed=seed, path=folder / CHECKPOINT, about=about or {})
     reach = reach or Reach()
-    done, end = run.restore(reach.after), min(reach.until or settings.steps, settings.steps)
+    done, end = run.restore(reach), settings.steps if reach.until is None else min(reach.until, settings.steps)
     fabric.barrier()  # nobody writes a checkpoint before everybody has looked for one
     log = RunLog(folder, done, tensorboard=settings.tensorboard) if processes.is_first() else None
     try:
@@ -145,11 +146,13 @@ class _Run:
         self.module, self.optimizer = fabric.setup(_Losses(method), _optimizer(self.trained, settings))
         self.identity = _identity(method, settings, seed, about)
 
-    def restore(self, earlier: Path | None) -> int:
+    def restore(self, reach: Reach) -> int:
         """Loads the checkpoint, or that of an earlier run's folder; returns how many steps were done before."""
-        if earlier is not None and not self.path.exists():
-            if processes.is_first():
-                checkpoint.adopt(self.path, earlier / CHECKPOINT, identity=self.identity)
+        if reach.after is not None:
+            if processes.is_first() and not self.path.exists():
+                if reach.carry is not None:
+                    reach.carry()
+                checkpoint.adopt(self.path, reach.after / CHECKPOINT, identity=self.identity)
             self.fabric.barrier()
         done = checkpoint.restore(self.path, self.method, self.optimizer, identity=self.identity)
         if processes.is_first():

@@ -22,15 +22,14 @@ def masked_cross_entropy(logits: Float[Tensor, "B C *space"], labels: UInt8[Tens
 def weighted_cross_entropy(
     logits: Float[Tensor, "B C *space"], labels: UInt8[Tensor, "B *space"], weights: Float[Tensor, "B *space"]
 ) -> Float[Tensor, ""]:
-    """Cross-entropy, mean over the labelled voxels of all processes, each counted as much as its weight in [0, 1].
+    """Cross-entropy times a weight in [0, 1], mean over the labelled voxels of all processes.
 
-    Weights say how far a label is to be trusted, for example the share of views that agree on it. Unknown voxels count
-    nothing whatever their weight; 0 with zero gradient when no labelled voxel has any.
+    Weights say how far a label is to be trusted, for example the share of views that agree on it; labels of little
+    trust make a small loss. Unknown voxels count nothing whatever their weight; 0 with zero gradient without any label.
     """
-    per_voxel = nn.functional.cross_entropy(logits, labels.long(), ignore_index=UNKNOWN, reduction="none")
-    weights = weights.detach() * (labels != UNKNOWN)
-    most = total(weights.sum())
-    return total((weights * per_voxel).sum()) / most.masked_fill(most == 0, 1)
+    per_voxel = nn.functional.cross_entropy(logits.float(), labels.long(), ignore_index=UNKNOWN, reduction="none")
+    known = labels != UNKNOWN
+    return total((weights.detach() * known * per_voxel).sum()) / total(known.sum()).clamp(min=1)
 
 
 def clip_logits(logits: Float[Tensor, "B C *space"], tau: float = 1.0) -> Float[Tensor, "B C *space"]:

@@ -13,7 +13,7 @@ is corrected, what a wrong label can teach is bounded, and the labels count less
     L_con          consistency                   of the student with the teacher's answers to two perturbations
     u + n          batch.image + noise           clip(0.1 N(0, 1), -0.2, 0.2)
     g(u)           random_gamma(batch, ...)      sign(u) |u|^gamma, log gamma in [-0.3, 0.3], one number a sample
-    L_sam          generalist                    cross-entropy with the generalist's labels, all samples
+    L_sam          generalist                    cross-entropy with the generalist's labels, all samples, by trust
     y'             with_issues_corrected         confident learning: what the teacher contradicts is corrected
     tau            settings.clip                 logits longer than this are shortened to it
     w_sam(t)       settings.label_weight, falls  0.5 (1 - 0.9 ramp(t, T))
@@ -28,8 +28,9 @@ We differ:
   so that one in eight of its targets is a wrong background; its Dice is switched off (`dice=0`).
 - consistency holds on every voxel nobody has drawn, see `mean_teacher.py`; the student sees the image itself. The
   script changes the student's image too, in place.
+- the generalist is asked about voxels that no expert has drawn only; on the others the expert's labels teach.
 - labels are judged by the teacher's mean answer, not by the student's with its dropout; an issue gets the class that
-  the teacher is confident in, which for two classes is the script's flip; what experts drew is never an issue.
+  the teacher is confident in, which for two classes is the script's flip, and keeps its trust.
 - a voxel counts as much as its views agree and its class is trusted; voxels of which no view speaks do not count, and
   classes that are not trusted at all are a part of what the generalist calls background.
 - any number of classes.
@@ -145,13 +146,14 @@ class GmAbs(nn.Module):
         """Cross-entropy with the generalist's labels; the teacher's probabilities q say which of them are wrong."""
         if batch.pseudo is None:
             return z.new_zeros(())
-        labels, trust = batch.pseudo[:, 0], batch.pseudo[:, 1].to(z) / TRUST
+        labels = batch.pseudo[:, 0].masked_fill(batch.label != UNKNOWN, UNKNOWN)
+        trust = batch.pseudo[:, 1].float() / TRUST
         if self.settings.clip is not None:
             z = clip_logits(z, self.settings.clip)
         is_open = self.is_open[: z.shape[1]]
         labels, z, q = as_background(labels, z, q.log(), is_open)
         if self.settings.denoise:
-            labels = torch.where(batch.label == UNKNOWN, with_issues_corrected(labels, q.exp()), labels)
+            labels = with_issues_corrected(labels, q.exp())
         return weighted_cross_entropy(z, labels, trust)
 
     @torch.no_grad()
