@@ -100,7 +100,7 @@ def generalist_alone(
 ) -> Iterator[CaseScore]:
     """How good the generalist's own masks of these cases are when the model prompts it; where it is silent is nothing.
 
-    Prototypes are the model's own here: of cases that nobody has drawn nothing else is known. `folder` keeps the answers.
+    Prototypes are the model's own here: nothing else is known of a case nobody has drawn. `folder` keeps the answers.
     """
     fusion = settings.labels.fusion.model_copy(update={"short_of_votes": "background"})
     labels = PseudoLabels(folder, generalist, settings.labels.model_copy(update={"fusion": fusion}))
