@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import torch
@@ -28,9 +27,10 @@ from frugalseg.files import atomic_path, write_json
 from frugalseg.generalists.generalist import Generalist
 from frugalseg.learn import processes
 from frugalseg.learn.confident import with_issues_corrected
-from frugalseg.methods.gmabs import GmAbs, GmAbsSettings, refreshes
+from frugalseg.methods.gmabs import GmAbs, refreshes
 from frugalseg.prompt.fusion import PseudoLabel
 from frugalseg.prompt.guard import Examined, judged
+from frugalseg.prompt.label_file import case_folder
 from frugalseg.prompt.prototypes import Prototypes, believe, expert_prototypes, mean_prototypes
 from frugalseg.prompt.pseudo_labels import PseudoLabels
 from frugalseg.prompt.views import Work
@@ -63,7 +63,6 @@ class GeneralistLabels:
         self,
         pool: Pool,
         plan: Plan,
-        settings: GmAbsSettings,
         folder: Path,
         *,
         method: GmAbs,
@@ -71,10 +70,11 @@ class GeneralistLabels:
         seed: int,
         rater: str | None = None,
     ) -> None:
-        self.pool, self.plan, self.settings, self.folder, self.rater = pool, plan, settings, folder, rater
+        self.pool, self.plan, self.folder, self.rater = pool, plan, folder, rater
+        self.settings = method.settings
         self.method, self.model = method, Model(plan, method.teacher.net)
-        self.labels = PseudoLabels(folder / "said", generalist, settings.labels, seed=seed)
-        self.steps, self.seed = refreshes(settings), seed
+        self.labels = PseudoLabels(folder / "said", generalist, self.settings.labels, seed=seed)
+        self.steps, self.seed = refreshes(self.settings), seed
 
     def refresh(self, step: int) -> None:
         """Makes the labels that the steps from this one on learn from; those before need theirs no more."""
@@ -100,7 +100,6 @@ class GeneralistLabels:
             took = {"work": asdict(work), "seconds": time.monotonic() - began}
             write_json(_report_file(self.folder, step), {"step": step, "verdict": verdict, **took})
             self._forget(before=step)
-        processes.barrier()
 
     def take_over(self, earlier: Path) -> None:
         """Begins with the labels of an earlier run's folder, where this run has none yet."""
@@ -229,7 +228,7 @@ def read_record(folder: Path, case: str, step: int) -> Record:
 
 
 def _file(folder: Path, what: str, case: str, name: str) -> Path:
-    return folder / what / quote(case, safe="").replace(".", "%2E") / name
+    return folder / what / case_folder(case) / name
 
 
 def _report_file(folder: Path, step: int) -> Path:

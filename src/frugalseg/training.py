@@ -143,7 +143,6 @@ class Training:
         return GeneralistLabels(
             self.pool,
             self.plan,
-            method.settings,
             self.folder / GENERALIST_LABELS,
             method=method,
             generalist=generalist,

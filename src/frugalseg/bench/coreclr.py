@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from frugalseg.bench.bench import Bench, Course, Job, Measurement, Preset, Stage
+from frugalseg.bench.campaigns import gone_through, refuse_test_data
 from frugalseg.bench.slices import plan_of_slices
 from frugalseg.campaign.advice import AdviceSettings
 from frugalseg.campaign.outcome import advice, chosen, curve, extremes
@@ -24,7 +25,7 @@ from frugalseg.data.cost import paging_axes
 from frugalseg.data.pool import Pool
 from frugalseg.data.spec import split_data
 from frugalseg.data.unit import Unit
-from frugalseg.errors import SettingsError, lookup
+from frugalseg.errors import lookup
 from frugalseg.settings import Settings, parse
 from frugalseg.strategies import STRATEGIES
 from frugalseg.strategies.embedding.frozen import FrozenGeneralist
@@ -124,14 +125,10 @@ def campaign_of(arm: str, seed: int, *, pool: Pool, data: str, settings: CoreClr
 
 def measure(job: Job[CoreClrSettings]) -> Generator[Stage, None, Measurement]:
     """Goes through the rounds of one arm and seed."""
-    if job.data.test is not None:
-        raise SettingsError("bench coreclr divides --data by patients itself; leave out --test-data")
+    refuse_test_data(job, "coreclr")
     spec, pool = job.data.main.spec, job.data.pool
     campaign = campaign_of(job.arm, job.seed, pool=pool, data=spec.text, settings=job.settings)
-    out = job.folder.parents[1]  # campaigns lie in OUT/ARM/seed-N as jobs do, and share OUT/cache
-    simulation = Simulation.on(pool, campaign, out, job.hardware)
-    for at in simulation.rounds(job.arm, job.seed):
-        yield Stage(f"round {at.round}, {at.stage}", at.done, at.total, at.step.losses if at.step else {})
+    simulation = yield from gone_through(job, campaign)
     workspace = simulation.workspace(job.arm, job.seed)
     last = workspace.runs()[-1]
     pictures = tuple(extremes(simulation.pool, workspace, last, title=job.arm))

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from frugalseg.bench.bench import Bench, Job, Measurement, Preset, Stage
+from frugalseg.bench.campaigns import gone_through, refuse_test_data
 from frugalseg.bench.labels import LabelQuality, generalist_alone, label_panel, label_qualities
 from frugalseg.bench.slices import plan_of_slices
 from frugalseg.campaign.outcome import curve, extremes
@@ -140,13 +141,10 @@ def campaign_of(arm: str, seed: int, *, pool: Pool, data: str, settings: GmAbsBe
 
 def measure(job: Job[GmAbsBenchSettings]) -> Generator[Stage, None, Measurement]:
     """Goes through the rounds of one arm and seed, then looks at the generalist's labels."""
-    if job.data.test is not None:
-        raise SettingsError("bench gmabs divides --data by patients itself; leave out --test-data")
+    refuse_test_data(job, "gmabs")
     spec, pool = job.data.main.spec, job.data.pool
     campaign = campaign_of(job.arm, job.seed, pool=pool, data=spec.text, settings=job.settings)
-    simulation = Simulation.on(pool, campaign, job.folder.parents[1], job.hardware)
-    for at in simulation.rounds(job.arm, job.seed):
-        yield Stage(f"round {at.round}, {at.stage}", at.done, at.total, at.step.losses if at.step else {})
+    simulation = yield from gone_through(job, campaign)
     workspace = simulation.workspace(job.arm, job.seed)
     last = workspace.runs()[-1]
     yield Stage("looking at the labels")

@@ -73,3 +73,7 @@ class Batch:
         shape = self.image.shape[1:]
         noise = [torch.randn(shape, generator=g) for g in self.generators(purpose)]
         return torch.stack(noise).to(self.image.device)
+
+    def noisy(self, purpose: str, *, std: float, clip: float) -> Float[Tensor, "B K *space"]:
+        """The image with normal noise of that standard deviation, no value of it larger than `clip`."""
+        return self.image + (std * self.normal(purpose)).clamp(-clip, clip)

@@ -11,7 +11,7 @@ is corrected, what a wrong label can teach is bounded, and the labels count less
     f_s, f_t       student, teacher              the network that is trained and its moving average
     L_sup          ce, dice                      on what experts drew
     L_con          consistency                   of the student with the teacher's answers to two perturbations
-    u + n          batch.image + noise           clip(0.1 N(0, 1), -0.2, 0.2)
+    u + n          batch.noisy(...)              clip(0.1 N(0, 1), -0.2, 0.2)
     g(u)           random_gamma(batch, ...)      sign(u) |u|^gamma, log gamma in [-0.3, 0.3], one number a sample
     L_sam          generalist                    cross-entropy with the generalist's labels, all samples, by trust
     y'             with_issues_corrected         confident learning: what the teacher contradicts is corrected
@@ -132,8 +132,8 @@ class GmAbs(nn.Module):
         """Terms ``ce``, ``dice``, ``consistency`` and ``generalist``; the last is 0 until there are labels."""
         s = self.settings
         z = self.student(batch.image)  # B C *space
-        noise = (s.noise * batch.normal("teacher")).clamp(-s.noise_clip, s.noise_clip)
-        answers = [self.teacher(x).softmax(1) for x in (batch.image + noise, random_gamma(batch, s.gamma))]
+        noisy = batch.noisy("teacher", std=s.noise, clip=s.noise_clip)
+        answers = [self.teacher(x).softmax(1) for x in (noisy, random_gamma(batch, s.gamma))]
         weight = s.weight * SCHEDULES[s.schedule].consistency(step)
         consistency = torch.stack([mse(z.softmax(1), q, batch.label == UNKNOWN) for q in answers]).mean()
         return {

@@ -11,7 +11,7 @@ many steps, so it is better than the student at any one step, and its noise make
     f(theta')    teacher                    exponential moving average of the student
     alpha        settings.decay             the teacher's memory
     x, y         batch.image, batch.label   image; labels, 255 where nobody has looked
-    eta          noise                      clip(0.1 N(0, 1), -0.2, 0.2), added to the teacher's input
+    eta          batch.noisy(...)           clip(0.1 N(0, 1), -0.2, 0.2), added to the teacher's input
     p, q         z.softmax(1), q            probabilities of student and teacher
     w(t)         weight                     0.1 exp(-5 (1 - t/T)^2)
 
@@ -65,8 +65,7 @@ class MeanTeacher(nn.Module):
         """Terms ``ce``, ``dice`` and ``consistency``."""
         s = self.settings
         z = self.student(batch.image)  # B C *space
-        noise = (s.noise * batch.normal("teacher")).clamp(-s.noise_clip, s.noise_clip)
-        q = self.teacher(batch.image + noise).softmax(1)
+        q = self.teacher(batch.noisy("teacher", std=s.noise, clip=s.noise_clip)).softmax(1)
         weight = s.weight * ramp_up(step, s.ramp_steps)
         return {
             **labelled_terms(z, batch.label, s.dice),

@@ -114,4 +114,4 @@ class UaMt(nn.Module):
 
     def _noisy(self, batch: Batch, purpose: str) -> Tensor:
         s = self.settings
-        return batch.image + (s.noise * batch.normal(purpose)).clamp(-s.noise_clip, s.noise_clip)
+        return batch.noisy(purpose, std=s.noise, clip=s.noise_clip)

@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 
@@ -33,6 +34,11 @@ class LabelState:
     said: PseudoLabel
     classes: np.ndarray
     expert: np.ndarray
+
+
+def case_folder(case: str) -> str:
+    """The name of a case's folder among the labels of a training."""
+    return quote(case, safe="").replace(".", "%2E")
 
 
 def write_state(path: Path, state: LabelState) -> None:

@@ -9,7 +9,6 @@ that step, and refreshing again gives the same bits: prompts are compared with t
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 from jaxtyping import Float64, UInt8
@@ -22,7 +21,7 @@ from frugalseg.files import fingerprint_array, fingerprint_json
 from frugalseg.generalists.generalist import Generalist
 from frugalseg.prompt.fusion import FusionSettings, PseudoLabel, Votes, fuse, with_expert
 from frugalseg.prompt.guard import guarded
-from frugalseg.prompt.label_file import LabelState, read_state, write_state
+from frugalseg.prompt.label_file import LabelState, case_folder, read_state, write_state
 from frugalseg.prompt.prototypes import Belief
 from frugalseg.prompt.slices import NOTHING, Asked, PromptSettings, moved
 from frugalseg.prompt.views import Answer, Place, ViewSettings, Work, answers, ask, revised, viewing_axes
@@ -152,7 +151,7 @@ class PseudoLabels:
         return self._folder(case) / f"{step:09d}.npz"
 
     def _folder(self, case: str) -> Path:
-        return self.folder / quote(case, safe="").replace(".", "%2E")
+        return self.folder / case_folder(case)
 
     def _last(self, case: str, step: int | None) -> LabelState | None:
         """The newest state that is not newer than a step."""
