@@ -18,7 +18,7 @@ from frugalseg.data.phantoms import phantom_pool
 from frugalseg.data.pool import Pool
 from frugalseg.data.unit import Unit
 from frugalseg.errors import SettingsError
-from frugalseg.generalist_labels import HELD_OUT, GeneralistLabels
+from frugalseg.generalist_labels import HELD_OUT, GeneralistLabels, read_record, read_report
 from frugalseg.learn.engine import Reach
 from frugalseg.settings import override, parse
 from frugalseg.specialist.plan import Plan
@@ -124,6 +124,17 @@ def test_the_guard_judges_on_cases_that_the_first_teacher_has_not_learnt_from(
     verdicts = [whole.report(step)["verdict"] for step in (3, 5, 7)]
     assert verdicts[0]["basis"] == "held-out"
     assert verdicts[0] == verdicts[1] == verdicts[2]
+
+
+def test_a_class_that_the_guard_does_not_trust_is_not_asked_about_again(pool: Pool, tmp_path: Path) -> None:
+    run = training(pool, tmp_path, **{"options.guard": {"floor": 1.0}})  # nothing is good enough
+    weights_after(run)
+    folder = run.folder / GENERALIST_LABELS
+    first, *later = (read_report(folder, step) for step in (3, 5, 7))
+    assert {c["weight"] for c in first["verdict"]["classes"]} == {0}
+    assert first["work"]["decoded"] > 0
+    assert [report["work"]["decoded"] for report in later] == [0, 0]
+    assert all((read_record(folder, case.id, 7).said == UNKNOWN).all() for case in pool.cases)
 
 
 def test_pictures_are_encoded_once(pool: Pool, whole: Whole) -> None:

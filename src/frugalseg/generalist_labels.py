@@ -84,12 +84,13 @@ class GeneralistLabels:
                 left.unlink()
         processes.barrier()
         hidden = self.held_out if step == self.steps[0] else ()
-        known = self._known_prototypes(hidden)
+        known, standing = self._known_prototypes(hidden), self._standing_verdict(step)
+        without = [] if standing is None else [c["value"] for c in standing["classes"] if c["weight"] == 0]
         work = Work()
         for case in self._mine():
-            work += self._label(case, known, step=step, is_hidden=case.id in hidden)
+            work += self._label(case, known, step=step, is_hidden=case.id in hidden, without=without)
         processes.barrier()
-        verdict = self._verdict(step, hidden)
+        verdict = standing or self._verdict(step, hidden)
         weights = None if verdict is None else np.array([1.0, *(c["weight"] for c in verdict["classes"])])
         if weights is not None:
             self.method.trust(weights.tolist())
@@ -152,12 +153,14 @@ class GeneralistLabels:
                 found.append(expert_prototypes(features, drawn, len(self.plan.classes)))
         return mean_prototypes(found) if found else None
 
-    def _label(self, case: Case, known: Prototypes | None, *, step: int, is_hidden: bool) -> Work:
+    def _label(
+        self, case: Case, known: Prototypes | None, *, step: int, is_hidden: bool, without: Sequence[int]
+    ) -> Work:
         image, drawn = case.image(), self._drawn(case.id)
         p, features = self.model.probabilities_and_features(image)
         expert = None if is_hidden else drawn
         belief = believe(p, features, expert=expert, known=known, settings=self.settings.prototypes)
-        done = self.labels.refresh(case.id, image, belief, expert=drawn, step=step)
+        done = self.labels.refresh(case.id, image, belief, expert=drawn, step=step, without=without)
         said = self._said(case.id, step)
         denoised = with_issues_corrected(torch.from_numpy(said.label)[None], torch.from_numpy(p)[None])[0].numpy()
         with atomic_path(self._file("records", case.id, step, "npz")) as part, part.open("wb") as file:
@@ -170,13 +173,20 @@ class GeneralistLabels:
             raise DataError(f"{self.folder}: the labels of {case} are gone; start the training again in another folder")
         return said
 
+    def _standing_verdict(self, step: int) -> dict[str, Any] | None:
+        """The guard's first verdict where it stands until the end: one on cases that the teacher had not seen.
+
+        What it does not trust at all is not asked again.
+        """
+        if self.settings.guard is None or step == self.steps[0]:
+            return None
+        first = read_report(self.folder, self.steps[0])["verdict"]
+        return dict(first) if first["basis"] == "held-out" else None
+
     def _verdict(self, step: int, hidden: Sequence[str]) -> dict[str, Any] | None:
-        """The guard's verdict. One on cases that the teacher had not seen stands until the end of the training."""
+        """The guard's verdict on what has just been said."""
         if self.settings.guard is None:
             return None
-        first = None if step == self.steps[0] else read_report(self.folder, self.steps[0])["verdict"]
-        if first is not None and first["basis"] == "held-out":
-            return dict(first)
         examined = [self._examined(case, step, hidden) for case in self.pool.labelled(self.rater)]
         verdict = judged([e for e in examined if e is not None], len(self.plan.classes), self.settings.guard)
         return asdict(verdict)

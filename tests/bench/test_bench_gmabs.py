@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from frugalseg.bench.gmabs import ARMS, GMABS, GmAbsBenchSettings, campaign_of
-from frugalseg.bench.labels import ClassQuality, LabelQuality, label_panel, label_qualities
+from frugalseg.bench.labels import ClassQuality, LabelQuality, label_metrics, label_panel, label_qualities
 from frugalseg.bench.outcome import write_outcome
 from frugalseg.bench.run import BenchRun, Wanted
 from frugalseg.data.geometry import Geometry
@@ -112,6 +112,17 @@ def test_each_part_of_the_ablation_is_one_more_than_the_part_before():
 def test_a_budget_that_is_no_number_of_rounds_is_refused():
     with pytest.raises(SettingsError, match="rounds of topk 2"):
         campaign_of("full+random", 0, pool=pool_of((40,) * 3), data=DATA, settings=settings(budget=3, topk=2))
+
+
+def test_the_numbers_of_a_class_that_is_not_asked_again_are_those_of_the_first_labels():
+    def at(step, labels, trust):
+        classes = [ClassQuality(n, x, x, 0.5, 1.0, t) for n, x, t in zip("ab", labels, trust, strict=True)]
+        return LabelQuality(step, tuple(classes))
+
+    found = label_metrics([at(10, (0.6, 0.3), (1, 0)), at(20, (0.8, 0.0), (1, 0))])
+    assert (found["dice_labels_a"], found["dice_labels_b"]) == (0.8, 0.3)
+    assert found["dice_labels"] == pytest.approx(0.55)
+    assert found["trust"] == 0.5
 
 
 def test_label_quality_is_that_of_a_loop_over_voxels(finished):

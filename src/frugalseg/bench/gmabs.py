@@ -19,7 +19,7 @@ from pydantic import Field
 
 from frugalseg.bench.bench import Bench, Job, Measurement, Preset, Stage
 from frugalseg.bench.campaigns import gone_through, refuse_test_data
-from frugalseg.bench.labels import LabelQuality, generalist_alone, label_panel, label_qualities
+from frugalseg.bench.labels import LabelQuality, generalist_alone, label_metrics, label_panel, label_qualities
 from frugalseg.bench.slices import plan_of_slices
 from frugalseg.campaign.outcome import curve, extremes
 from frugalseg.campaign.settings import CampaignSettings
@@ -150,7 +150,8 @@ def measure(job: Job[GmAbsBenchSettings]) -> Generator[Stage, None, Measurement]
     yield Stage("looking at the labels")
     qualities = [*_qualities(workspace, last)]
     points = [*curve(workspace, arm=job.arm, seed=job.seed)]
-    metrics = {**points[-1].metrics, "planes": float(points[-1].units), **_label_metrics(qualities)}
+    metrics = {**points[-1].metrics, "planes": float(points[-1].units)}
+    metrics |= label_metrics(qualities) if qualities else {}
     metrics["seconds"] = sum(run.seconds for run in workspace.runs())
     if job.arm == "full":
         metrics["dice_generalist"] = yield from _alone(job, simulation, workspace, last)
@@ -181,11 +182,6 @@ def _qualities(workspace: Workspace, run: Run) -> Iterator[LabelQuality]:
     drawn = set(workspace.pool.labelled())
     unseen = [case for case in workspace.split.train if case not in drawn]
     yield from label_qualities(folder, workspace.pool, unseen)
-
-
-def _label_metrics(qualities: list[LabelQuality]) -> dict[str, float]:
-    """Means over the object classes at the last refresh, and each class's own."""
-    return {} if not qualities else qualities[-1].metrics()
 
 
 def _panels(qualities: list[LabelQuality], arm: str) -> Iterator[Panel]:

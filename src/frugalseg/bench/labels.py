@@ -48,19 +48,26 @@ class LabelQuality:
     step: int
     classes: tuple[ClassQuality, ...]
 
-    def metrics(self) -> dict[str, float]:
-        """``dice_labels``, ``dice_denoised``, ``dice_teacher`` and ``trust``: means, then each class's."""
-        found = {}
-        for key, name in (
-            ("dice_labels", "labels"),
-            ("dice_denoised", "denoised"),
-            ("dice_teacher", "teacher"),
-            ("trust", "trust"),
-        ):
-            values = {c.name: float(getattr(c, name)) for c in self.classes}
-            found[key] = float(np.mean([*values.values()]))
-            found |= {f"{key}_{c}": v for c, v in values.items()}
-        return found
+
+def label_metrics(qualities: Sequence[LabelQuality]) -> dict[str, float]:
+    """``dice_labels``, ``dice_denoised``, ``dice_teacher`` and ``trust``: means over the classes, then each class's.
+
+    A class's numbers are those of the last refresh, and of the first for one that the guard does not trust: it may not
+    have been asked about again.
+    """
+    first, last = qualities[0].classes, qualities[-1].classes
+    classes = [b if b.trust > 0 else a for a, b in zip(first, last, strict=True)]
+    found = {}
+    for key, name in (
+        ("dice_labels", "labels"),
+        ("dice_denoised", "denoised"),
+        ("dice_teacher", "teacher"),
+        ("trust", "trust"),
+    ):
+        values = {c.name: float(getattr(c, name)) for c in classes}
+        found[key] = float(np.mean([*values.values()]))
+        found |= {f"{key}_{c}": v for c, v in values.items()}
+    return found
 
 
 def label_qualities(folder: Path, pool: Pool, cases: Sequence[str]) -> Iterator[LabelQuality]:

@@ -6,7 +6,7 @@ all, and only when something has changed. A training that was killed and goes on
 that step, and refreshing again gives the same bits: prompts are compared with those that were answered last.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,8 +78,9 @@ class PseudoLabels:
         *,
         expert: UInt8[np.ndarray, "*space"] | None = None,
         step: int = 0,
+        without: Collection[int] = (),
     ) -> Refreshed:
-        """Brings a case's label up to what the specialist believes of it now.
+        """Brings a case's label up to what the specialist believes of it now; the classes `without` are not asked about.
 
         Slices whose prompts have not moved keep their answers; when none has and `expert` is as it was, nothing is
         written and the generalist is not called. Labels of later steps are left alone. Raises `DataError` for arrays of
@@ -87,7 +88,8 @@ class PseudoLabels:
         """
         drawn = _checked(case, image, belief, expert)
         axes = viewing_axes(image.geometry, self.settings.views)
-        wanted = ask(belief, axes, self.settings.prompts, self.settings.views, seed=self.seed, case=case)
+        prompts, views = self.settings.prompts, self.settings.views
+        wanted = ask(belief, axes, prompts, views, seed=self.seed, case=case, without=without)
         key = self._key(image, len(belief.similarity))
         last = self._last(case, step)
         if last is not None and last.key != key:

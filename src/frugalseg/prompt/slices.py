@@ -8,7 +8,7 @@ A box around a ring names its hole as well, and LiteMedSAM answers with the hole
 generalist that takes masks, `rough_mask` says what is meant.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -62,15 +62,21 @@ class Asked:
 NOTHING = Asked(Prompts.in_boxes([]), np.zeros(0, np.uint8))
 
 
-def slice_prompts(belief: Belief, settings: PromptSettings, *, rng: Callable[[int], np.random.Generator]) -> Asked:
-    """The prompts of a 2D belief, ordered by class; none where nothing is worth one.
+def slice_prompts(
+    belief: Belief,
+    settings: PromptSettings,
+    *,
+    rng: Callable[[int], np.random.Generator],
+    without: Collection[int] = (),
+) -> Asked:
+    """The prompts of a 2D belief, ordered by class; none where nothing is worth one, nor for the classes `without`.
 
     `rng` gives the random stream of a class, so that one class's draws do not depend on another's presence.
     """
     found: list[Prompts] = []
     classes: list[int] = []
     present = np.flatnonzero(np.bincount(belief.classes.ravel(), minlength=256)[:UNKNOWN])
-    for value in present[present > 0]:
+    for value in (c for c in present if c > 0 and c not in without):
         of_class = list(RULES[settings.rule](belief, int(value), settings, rng(int(value))))
         found += of_class
         classes += [int(value)] * len(of_class)

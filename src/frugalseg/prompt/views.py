@@ -3,7 +3,7 @@
 Only slices that carry an object are encoded. What the generalist answers is painted into one volume a class and axis.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,9 +85,19 @@ def _side(geometry: Geometry, axis: int) -> int:
 
 
 def ask(
-    belief: Belief, axes: Sequence[int], prompts: PromptSettings, views: ViewSettings, *, seed: int, case: str
+    belief: Belief,
+    axes: Sequence[int],
+    prompts: PromptSettings,
+    views: ViewSettings,
+    *,
+    seed: int,
+    case: str,
+    without: Collection[int] = (),
 ) -> dict[Place, Asked]:
-    """The prompts of every slice that is looked at, in order; slices without an object have none."""
+    """The prompts of every slice that is looked at, in order; slices without an object have none.
+
+    The classes `without` are not asked about.
+    """
     asked = {}
     for axis in axes:
         for index in range(0, belief.classes.shape[axis] if axis >= 0 else 1, views.every):
@@ -96,7 +106,7 @@ def ask(
             def rng(value: int, place: Place = place) -> np.random.Generator:
                 return stream(seed, "prompts", case, *place, value)
 
-            asked[place] = slice_prompts(belief.slice(axis, index), prompts, rng=rng)
+            asked[place] = slice_prompts(belief.slice(axis, index), prompts, rng=rng, without=without)
     return asked
 
 
