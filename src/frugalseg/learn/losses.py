@@ -46,7 +46,11 @@ def clip_logits(logits: Float[Tensor, "B C *space"], tau: float = 1.0) -> Float[
 
 
 def masked_dice(
-    logits: Float[Tensor, "B C *space"], labels: UInt8[Tensor, "B *space"], *, background: bool = False
+    logits: Float[Tensor, "B C *space"],
+    labels: UInt8[Tensor, "B *space"],
+    weights: Float[Tensor, "B *space"] | None = None,
+    *,
+    background: bool = False,
 ) -> Float[Tensor, ""]:
     """Soft Dice loss over the labelled voxels, in [0, 1]; 0 with zero gradient when no foreground is labelled.
 
@@ -54,11 +58,14 @@ def masked_dice(
     batch and all processes: three planes of one patch are too little for a Dice of their own. It is averaged over
     the foreground classes that occur among the labelled voxels. A class that does not occur there would add the
     constant 1 whatever the prediction; that it must not be predicted there is left to the cross-entropy.
-    With `background` the background is one class more.
+    With `background` the background is one class more. With `weights` each voxel counts so much in all sums.
     """
     p = logits.float().softmax(1)
     y = _one_hot(labels, logits.shape[1])
     known = (labels != UNKNOWN)[:, None]
+    if weights is not None:
+        w = weights.detach()[:, None]
+        y, known = w * y, w * known
     overlap = total(_per_class(p * y))  # C
     sizes = total(_per_class(p.square() * known) + _per_class(y))  # C; y^2 = y
     present = total(_per_class(y)) > 0

@@ -51,7 +51,7 @@ from torch import Tensor, nn
 from frugalseg.data.batch import TRUST, Batch
 from frugalseg.data.label import UNKNOWN
 from frugalseg.learn.confident import with_issues_corrected
-from frugalseg.learn.losses import clip_logits, labelled_terms, mse, weighted_cross_entropy
+from frugalseg.learn.losses import clip_logits, labelled_terms, masked_dice, mse, weighted_cross_entropy
 from frugalseg.learn.method import MakeNetwork
 from frugalseg.learn.ramps import ramp_up
 from frugalseg.learn.teacher import Teacher
@@ -80,6 +80,7 @@ class GmAbsSettings(Settings):
     gamma: float = Field(0.3, ge=0)  # largest logarithm of the random exponent; script
     generalist: str | None = "lite-medsam"  # whose labels teach, a name of `models list`; script: mobile-sam
     label_weight: float = Field(0.5, ge=0)  # of the generalist's labels at the start; script
+    label_dice: float = Field(0.5, ge=0, le=1)  # share of Dice in the loss on them; the script: 0
     falling: bool = True  # their weight falls to a tenth of that; script
     denoise: bool = True  # confident learning on them; script
     clip: float | None = Field(1.0, gt=0)  # tau of their logits, null: none; script
@@ -143,7 +144,7 @@ class GmAbs(nn.Module):
         }
 
     def _generalist(self, z: Tensor, q: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy with the generalist's labels; the teacher's probabilities q say which of them are wrong."""
+        """The loss with the generalist's labels; the teacher's probabilities q say which of them are wrong."""
         if batch.pseudo is None:
             return z.new_zeros(())
         labels = batch.pseudo[:, 0].masked_fill(batch.label != UNKNOWN, UNKNOWN)
@@ -154,7 +155,8 @@ class GmAbs(nn.Module):
         labels, z, q = as_background(labels, z, q.log(), is_open)
         if self.settings.denoise:
             labels = with_issues_corrected(labels, q.exp())
-        return weighted_cross_entropy(z, labels, trust)
+        share = self.settings.label_dice
+        return (1 - share) * weighted_cross_entropy(z, labels, trust) + share * masked_dice(z, labels, trust)
 
     @torch.no_grad()
     def trust(self, weights: Sequence[float]) -> None:

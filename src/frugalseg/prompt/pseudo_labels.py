@@ -80,11 +80,12 @@ class PseudoLabels:
         step: int = 0,
         without: Collection[int] = (),
     ) -> Refreshed:
-        """Brings a case's label up to what the specialist believes of it now; the classes `without` are not asked about.
+        """Brings a case's label up to what the specialist believes of it now.
 
-        Slices whose prompts have not moved keep their answers; when none has and `expert` is as it was, nothing is
-        written and the generalist is not called. Labels of later steps are left alone. Raises `DataError` for arrays of
-        other shapes, and what the generalist raises: `DataError` for prompts it was not trained on, `DiskFull`.
+        The classes `without` are not asked about. Slices whose prompts have not moved keep their answers; when none has
+        and `expert` is as it was, nothing is written and the generalist is not called. Labels of later steps are left
+        alone. Raises `DataError` for arrays of other shapes, and what the generalist raises: `DataError` for prompts it
+        was not trained on, `DiskFull`.
         """
         drawn = _checked(case, image, belief, expert)
         axes = viewing_axes(image.geometry, self.settings.views)
