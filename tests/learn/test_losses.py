@@ -113,6 +113,16 @@ def test_dice_without_labelled_foreground_is_zero_with_zero_gradient() -> None:
     assert gradient(value, logits).count_nonzero() == 0
 
 
+@given(seeds, shapes)
+@settings(max_examples=25, deadline=None)
+def test_weights_of_the_dice_are_how_often_a_voxel_is_there(seed: int, shape: tuple[int, ...]) -> None:
+    logits, labels = case(seed, shape)
+    often = torch.randint(0, 3, labels.shape, generator=torch.Generator().manual_seed(seed))
+    flat = logits.movedim(1, -1).flatten(0, -2).repeat_interleave(often.flatten(), 0)
+    expected = masked_dice(flat.T[None], labels.flatten().repeat_interleave(often.flatten())[None])
+    torch.testing.assert_close(masked_dice(logits, labels, often / 2), expected)
+
+
 def test_a_plane_of_one_sample_teaches_no_other_sample() -> None:
     logits, labels = case(0, (2, 2, 4, 4), known=0)
     labels[0, 1] = 1  # the second sample has no label at all

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from frugalseg.data.batch import TRUST, Batch
 from frugalseg.data.label import UNKNOWN
 from frugalseg.learn.confident import with_issues_corrected
-from frugalseg.learn.losses import clip_logits, weighted_cross_entropy
+from frugalseg.learn.losses import clip_logits, masked_dice, weighted_cross_entropy
 from frugalseg.methods import build_method
 from frugalseg.methods.gmabs import SCHEDULES, GmAbsSettings, as_background, random_gamma, refreshes
 from tiny_world import dice, network_maker, world
 
-PLAIN: dict[str, Any] = {"denoise": False, "clip": None, "falling": False, "label_weight": 1.0}
+PLAIN: dict[str, Any] = {"denoise": False, "clip": None, "falling": False, "label_weight": 1.0, "label_dice": 0.0}
 
 
 def method(**options: Any) -> Any:
@@ -69,6 +69,15 @@ def test_the_term_is_the_trusted_cross_entropy_where_no_expert_has_drawn() -> No
     labels = undrawn(batch, complete())
     wanted = weighted_cross_entropy(m.student(batch.image), labels, torch.full(labels.shape, 0.5))
     torch.testing.assert_close(m.losses(batch, 3)["generalist"], wanted)
+
+
+def test_a_part_of_the_term_is_the_trusted_dice() -> None:
+    m, batch = method(**{**PLAIN, "label_dice": 1.0}), taught(world()(0), complete(), trust=TRUST // 2)
+    labels = undrawn(batch, complete())
+    whole = m.losses(batch, 3)["generalist"]
+    torch.testing.assert_close(whole, masked_dice(m.student(batch.image), labels, torch.full(labels.shape, 0.5)))
+    shares = [method(**{**PLAIN, "label_dice": d}).losses(batch, 3)["generalist"] for d in (0.0, 0.25, 1.0)]
+    torch.testing.assert_close(shares[1], 0.75 * shares[0] + 0.25 * shares[2])
 
 
 def test_a_generalist_cannot_contradict_an_expert() -> None:
