@@ -140,7 +140,7 @@ def test_what_is_not_trusted_may_hide_in_the_background() -> None:
     z, q = torch.randn(2, 4, 5, 5, generator=g), torch.randn(2, 4, 5, 5, generator=g).log_softmax(1)
     labels = torch.randint(0, 4, (2, 5, 5), generator=g, dtype=torch.uint8)
     is_open = torch.tensor([False, False, True, False])
-    merged, merged_z, merged_q = as_background(labels, z, q, is_open)
+    merged, merged_z, merged_q = as_background(labels, is_open, z, q)
     assert torch.equal(merged, torch.where(labels == 2, 0, labels))
     p = z.softmax(1)
     torch.testing.assert_close(merged_z.softmax(1)[:, 0], p[:, 0] + p[:, 2])

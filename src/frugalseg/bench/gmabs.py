@@ -37,7 +37,16 @@ from frugalseg.strategies.placement import PARALLEL
 from frugalseg.training import GENERALIST_LABELS, TrainSettings
 from frugalseg.workspace import Run, Workspace
 
-PLAIN: dict[str, Any] = {"denoise": False, "clip": None, "falling": False, "guard": None}
+PLAIN: dict[str, Any] = {
+    "denoise": False,
+    "clip": None,
+    "falling": False,
+    "labels": {"views": {"least_overlap": 0}},
+    "label_dice": 0,
+    "guard": None,
+}
+
+ALL_ANSWERS = {key: PLAIN[key] for key in ("labels", "label_dice", "guard")}
 
 ARMS: Mapping[str, dict[str, Any]] = {
     "sparse-only": {"train.method": "supervised"},
@@ -45,7 +54,9 @@ ARMS: Mapping[str, dict[str, Any]] = {
     "+gamma": {"train.method": "gmabs", "train.options": {"generalist": None}},
     "+generalist": {"train.method": "gmabs", "train.options": PLAIN},
     "+denoise": {"train.method": "gmabs", "train.options": {**PLAIN, "denoise": True}},
-    "+clip": {"train.method": "gmabs", "train.options": {"falling": False, "guard": None}},
+    "+clip": {"train.method": "gmabs", "train.options": {**ALL_ANSWERS, "falling": False}},
+    "+falling": {"train.method": "gmabs", "train.options": ALL_ANSWERS},
+    "+overlap": {"train.method": "gmabs", "train.options": {"label_dice": 0, "guard": None}},
     "unguarded": {"train.method": "gmabs", "train.options": {"guard": None}},
     "full": {"train.method": "gmabs", "train.options": {}},
     "full+random": {"train.method": "gmabs", "train.options": {}},
@@ -55,7 +66,8 @@ ARMS: Mapping[str, dict[str, Any]] = {
     "cps": {"train.method": "cps"},
 }
 """What makes an arm: changes to the campaign. Each arm up to `full` has one part more than the one before: the second
-perturbation, the generalist's labels, confident learning, clipped logits, the falling weight (`unguarded`), the guard,
+perturbation, the generalist's labels, confident learning, clipped logits, the falling weight (so far GM-ABS as it was
+published), answers that hardly overlap what was asked about thrown away, Dice on the labels (`unguarded`), the guard,
 which also keeps a quarter of the drawn scans from the first teacher.
 """
 

@@ -13,9 +13,9 @@ is corrected, what a wrong label can teach is bounded, and the labels count less
     L_con          consistency                   of the student with the teacher's answers to two perturbations
     u + n          batch.noisy(...)              clip(0.1 N(0, 1), -0.2, 0.2)
     g(u)           random_gamma(batch, ...)      sign(u) |u|^gamma, log gamma in [-0.3, 0.3], one number a sample
-    L_sam          generalist                    cross-entropy with the generalist's labels, all samples, by trust
+    L_sam          generalist                    with the generalist's labels, all samples, by trust
     y'             with_issues_corrected         confident learning: what the teacher contradicts is corrected
-    tau            settings.clip                 logits longer than this are shortened to it
+    tau            settings.clip                 logits longer than this are shortened to it, in the cross-entropy
     w_sam(t)       settings.label_weight, falls  0.5 (1 - 0.9 ramp(t, T))
     lambda(t)      settings.weight, consistency  0.1 ramp
 
@@ -28,6 +28,8 @@ We differ:
   so that one in eight of its targets is a wrong background; its Dice is switched off (`dice=0`).
 - consistency holds on every voxel nobody has drawn, see `mean_teacher.py`; the student sees the image itself. The
   script changes the student's image too, in place.
+- on the generalist's labels half of the loss is Dice, of logits that are not clipped (`label_dice=0`: the script).
+  Clipped cross-entropy alone hardly moves a network that is sure of itself.
 - the generalist is asked about voxels that no expert has drawn only; on the others the expert's labels teach.
 - labels are judged by the teacher's mean answer, not by the student's with its dropout; an issue gets the class that
   the teacher is confident in, which for two classes is the script's flip, and keeps its trust.
@@ -149,14 +151,12 @@ class GmAbs(nn.Module):
             return z.new_zeros(())
         labels = batch.pseudo[:, 0].masked_fill(batch.label != UNKNOWN, UNKNOWN)
         trust = batch.pseudo[:, 1].float() / TRUST
-        if self.settings.clip is not None:
-            z = clip_logits(z, self.settings.clip)
-        is_open = self.is_open[: z.shape[1]]
-        labels, z, q = as_background(labels, z, q.log(), is_open)
+        clipped = z if self.settings.clip is None else clip_logits(z, self.settings.clip)
+        labels, z, clipped, q = as_background(labels, self.is_open[: z.shape[1]], z, clipped, q.log())
         if self.settings.denoise:
             labels = with_issues_corrected(labels, q.exp())
         share = self.settings.label_dice
-        return (1 - share) * weighted_cross_entropy(z, labels, trust) + share * masked_dice(z, labels, trust)
+        return (1 - share) * weighted_cross_entropy(clipped, labels, trust) + share * masked_dice(z, labels, trust)
 
     @torch.no_grad()
     def trust(self, weights: Sequence[float]) -> None:
@@ -179,26 +179,26 @@ class GmAbs(nn.Module):
 
 
 def as_background(
-    labels: UInt8[Tensor, "B *space"], z: Float[Tensor, "B C *space"], q: Float[Tensor, "B C *space"], is_open: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Labels and two sets of logits in which the open classes (C,) are a part of the background.
+    labels: UInt8[Tensor, "B *space"], is_open: Tensor, *logits: Float[Tensor, "B C *space"]
+) -> tuple[Tensor, ...]:
+    """Labels, and then each of the logits, in which the open classes (C,) are a part of the background.
 
     A generalist that is not trusted with a class says nothing of it: what it calls background may be that class. Its
     logit becomes that of the sum of their probabilities (the marginal loss of Shi et al., "Marginal loss and exclusion
     loss for partially supervised multi-organ segmentation", Medical Image Analysis 2021).
     """
     if not bool(is_open.any()):
-        return labels, z, q
+        return labels, *logits
     is_part = is_open.clone()
     is_part[0] = True
-    shape = (1, -1, *[1] * (z.ndim - 2))
+    shape = (1, -1, *[1] * (labels.ndim - 1))
 
     def merged(x: Tensor) -> Tensor:
         together = x.masked_fill(~is_part.view(shape), -torch.inf).logsumexp(1, keepdim=True)
         return torch.cat([together, x[:, 1:].masked_fill(is_open[1:].view(shape), IMPOSSIBLE)], 1)
 
     numbers = is_open.nonzero().flatten().to(labels)
-    return torch.where(torch.isin(labels, numbers), labels.new_zeros(()), labels), merged(z), merged(q)
+    return torch.where(torch.isin(labels, numbers), labels.new_zeros(()), labels), *map(merged, logits)
 
 
 def random_gamma(batch: Batch, limit: float) -> Float[Tensor, "B K *space"]:

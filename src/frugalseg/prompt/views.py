@@ -39,7 +39,7 @@ class ViewSettings(Settings):
     anisotropy: float = Field(2.0, ge=1)  # largest ratio of a slice's two spacings; ours
     narrowest: int = Field(20, ge=1)  # pixels of a slice's shorter side at least; ours
     every: int = Field(1, ge=1)  # only slices whose index is a multiple; the others say nothing; ours
-    least_overlap: float = Field(0.3, ge=0, le=1)  # IoU of an answer and what was asked about; ours, GM-ABS has 0
+    least_overlap: float = Field(0.7, ge=0, le=1)  # IoU of an answer and what was asked about; ours, GM-ABS has 0
 
 
 @dataclass(frozen=True)
