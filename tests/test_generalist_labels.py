@@ -30,7 +30,11 @@ STEPS = 10
 BUILD = "frugalseg.generalists.registry.build_generalist"
 SETTINGS = {
     "method": "gmabs",
-    "options": {"generalist": "classic", "held_out": 0.5, "labels": {"prompts": {"add_point": 0}}},
+    "options": {
+        "generalist": "classic",
+        "held_out": 0.5,
+        "labels": {"prompts": {"add_point": 0}, "views": {"least_overlap": 0.3}},
+    },
     "fit": {"steps": STEPS, "lr": 0.01, "checkpoint_every": 4, "tensorboard": False},
 }
 
