@@ -121,6 +121,19 @@ def test_prompts_do_not_disturb_each_other(random_state):
     assert torch.allclose(together.logits[20], alone.logits[0], atol=1e-5)
 
 
+def test_what_the_first_layer_makes_of_an_image_is_shared_and_changes_no_bit():
+    g = torch.Generator().manual_seed(0)
+    decoder = SamDecoder().eval().requires_grad_(False)
+    image, points = torch.randn(1, 256, 8, 8, generator=g), torch.rand(3, 2, 2, generator=g)
+    labels, boxes = torch.tensor([[1, 0]] * 3), torch.tensor([[0.1, 0.2, 0.6, 0.7]] * 3)
+    masks = torch.randn(3, 1, 32, 32, generator=g)
+    decode = decoder.on(image)
+    for prompts in [(points, labels, None, None), (points, labels, boxes, None), (points, labels, boxes, masks)]:
+        for _ in range(2):
+            for one, other in zip(decode(*prompts), decoder(image, *prompts), strict=True):
+                assert torch.equal(one, other)
+
+
 def test_clicks_are_refused_with_the_name_of_what_takes_them(random_state):
     generalist = lite_medsam(random_state, INFO)
     embedding = generalist.embed([View(np.eye(40))])[0]

@@ -56,7 +56,7 @@ class ClickGeneralist:
         check_prompts(self.info, embedding, prompts)
         tokens, pixels = (x[None] for x in embedding.features)
         is_box = prompts.kinds == {"boxes"}
-        decode = partial(self.base.decoder, tokens) if is_box else partial(self.decoder, tokens, pixels)
+        decode = self.base.decoder.on(tokens) if is_box else partial(self.decoder, tokens, pixels)
         return answered(decode, embedding, prompts, features=features)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from frugalseg.generalists.generalist import Embedding, GeneralistInfo, Side, Vi
 from frugalseg.generalists.masks import Masks
 from frugalseg.generalists.pixels import to_rgb
 from frugalseg.generalists.prompts import PADDING, Prompts
-from frugalseg.generalists.sam_decoder import TOKENS_A_GROUP, SamDecoder
+from frugalseg.generalists.sam_decoder import TOKENS_A_GROUP, Decode, SamDecoder
 
 
 @dataclass(frozen=True)
@@ -122,12 +121,7 @@ class SamGeneralist:
         """The candidates for each prompt; raises `DataError` for prompts it was not trained on."""
         check_prompts(self.info, embedding, prompts)
         tokens = embedding.features[0][None]
-        return answered(partial(self.decoder, tokens), embedding, prompts, features=features)
-
-
-Decode = Callable[[Tensor, Tensor, Tensor | None, Tensor | None], tuple[Tensor, Tensor, Tensor]]
-"""Points (P, N, 2) as (x, y) in parts of the input's side, labels (P, N), boxes (P, 4), masks (P, 1, 4g, 4g) ->
-logits (P, 4, 4g, 4g), scores (P, 4) and image tokens (P, 256, g, g): what `SamDecoder` does on one image."""
+        return answered(self.decoder.on(tokens), embedding, prompts, features=features)
 
 
 def answered(decode: Decode, embedding: Embedding, prompts: Prompts, *, features: bool) -> Masks:

@@ -7,7 +7,8 @@ large batch is no dearer than a single one. Any input size works: the positional
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import torch
@@ -22,6 +23,15 @@ TOKENS_A_GROUP = 4096
 
 More prompts at once are dearer each, because their maps leave the processor's caches.
 """
+
+
+Projected = tuple[Tensor, Tensor, Tensor]
+"""Image tokens (1 or P, g*g, 128) as keys and values of the prompts' attention, and as queries of their own."""
+
+
+Decode = Callable[[Tensor, Tensor, Tensor | None, Tensor | None], tuple[Tensor, Tensor, Tensor]]
+"""Points (P, N, 2) as (x, y) in parts of the input's side, labels (P, N), boxes (P, 4), masks (P, 1, 4g, 4g) ->
+logits (P, 4, 4g, 4g), scores (P, 4) and image tokens (P, 256, g, g): what `SamDecoder` does on one image."""
 
 
 class SamDecoder(nn.Module):
@@ -45,12 +55,15 @@ class SamDecoder(nn.Module):
         boxes: Float[Tensor, "P 4"] | None = None,
         masks: Float[Tensor, "P 1 m m"] | None = None,
         details: Float[Tensor, "P 32 m m"] | None = None,
+        *,
+        first: Callable[[], Projected] | None = None,
     ) -> tuple[Float[Tensor, "P 4 m m"], Float[Tensor, "P 4"], Float[Tensor, "P 256 g g"]]:
         """Logits and scores of the four candidates (0 for clear prompts, 1 to 3 for ambiguous ones), image tokens.
 
         The image is the same for all prompts (I = 1) or each prompt has its own (I = P). Points and the corners of
         boxes are (x, y) as parts of the input's side, from 0 to 1; masks are logits four times as fine as the grid;
-        `details` are added to the image tokens at that resolution, before they meet the mask tokens.
+        `details` are added to the image tokens at that resolution, before they meet the mask tokens. `first` is what
+        the first layer makes of the image alone, see `on`.
         """
         sparse = self._sparse(points, labels, boxes)
         position = self._position(image.shape[-1])
@@ -58,10 +71,34 @@ class SamDecoder(nn.Module):
         groups = []
         for k in range(0, len(sparse), size):
             part = slice(k, k + size)
-            mine = [None if x is None else x[part] for x in (masks, details)]
-            groups.append(self._decode(image if len(image) == 1 else image[part], position, sparse[part], *mine))
+            mask, detail = (None if x is None else x[part] for x in (masks, details))
+            seen = image if len(image) == 1 else image[part]
+            shared = None if first is None else first()
+            groups.append(self._decode(seen, position, sparse[part], mask, detail, shared))
         logits, scores, tokens = (torch.cat(parts) for parts in zip(*groups, strict=True))
         return logits, scores, tokens
+
+    def on(self, image: Float[Tensor, "1 256 g g"]) -> Decode:
+        """The decoder on one image: what its first layer makes of the image alone is made once for all prompts.
+
+        Rough masks change the image's tokens; with them nothing is shared.
+        """
+
+        @cache
+        def first() -> Projected:
+            position = self._position(image.shape[-1])
+            cells = self._cells(image, None)
+            return _projected(self.mask_decoder.transformer.layers[0], cells, position)
+
+        def decode(
+            points: Tensor, labels: Tensor, boxes: Tensor | None, masks: Tensor | None
+        ) -> tuple[Tensor, Tensor, Tensor]:
+            found: tuple[Tensor, Tensor, Tensor] = self(
+                image, points, labels, boxes, masks, first=first if masks is None else None
+            )
+            return found
+
+        return decode
 
     def _sparse(self, points: Tensor, labels: Tensor, boxes: Tensor | None) -> Tensor:
         """Tokens (P, T, 256) of points and boxes; without boxes there is one token that says "no more points"."""
@@ -85,22 +122,35 @@ class SamDecoder(nn.Module):
         encoded: Tensor = self.prompt_encoder.shared_embedding(torch.stack([columns, rows], -1))
         return encoded.reshape(1, grid * grid, -1)
 
-    def _decode(
-        self, image: Tensor, position: Tensor, sparse: Tensor, masks: Tensor | None, details: Tensor | None
-    ) -> tuple[Tensor, ...]:
-        decoder, grid = self.mask_decoder, image.shape[-1]
+    def _cells(self, image: Tensor, masks: Tensor | None) -> Tensor:
+        """Image tokens (1 or P, g*g, 256) with what a rough mask says of each."""
         if masks is None:
             dense = self.prompt_encoder.no_mask_embed.weight[:, :, None, None]
         else:
             dense = self.prompt_encoder.mask_embed(masks)
-        cells = (image + dense).flatten(2).transpose(1, 2)
+        cells: Tensor = (image + dense).flatten(2).transpose(1, 2)
+        return cells
+
+    def _decode(
+        self,
+        image: Tensor,
+        position: Tensor,
+        sparse: Tensor,
+        masks: Tensor | None,
+        details: Tensor | None,
+        first: Projected | None,
+    ) -> tuple[Tensor, ...]:
+        decoder, grid = self.mask_decoder, image.shape[-1]
+        cells = self._cells(image, masks)
         own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight]).expand(len(sparse), -1, -1)
-        tokens, cells = self._two_way(torch.cat([own, sparse], 1), cells, position)
+        tokens, cells = self._two_way(torch.cat([own, sparse], 1), cells, position, first)
         image_tokens = cells.transpose(1, 2).reshape(len(sparse), -1, grid, grid)
         scores: Tensor = decoder.iou_prediction_head(tokens[:, 0])
         return self._masks(tokens, image_tokens, details), scores, image_tokens
 
-    def _two_way(self, prompt: Tensor, cells: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+    def _two_way(
+        self, prompt: Tensor, cells: Tensor, position: Tensor, first: Projected | None
+    ) -> tuple[Tensor, Tensor]:
         """Prompt tokens (P, T, 256) and image tokens (1 or P, g*g, 256) after they have attended to each other."""
         transformer = self.mask_decoder.transformer
         tokens = prompt
@@ -110,11 +160,12 @@ class SamDecoder(nn.Module):
             else:
                 placed = tokens + prompt
                 tokens = layer.layer_norm1(tokens + _attend(layer.self_attn, placed, placed, tokens))
-            where = cells + position
-            seen = _attend(layer.cross_attn_token_to_image, tokens + prompt, where, cells)
+            keys, values, queries = first if first is not None and i == 0 else _projected(layer, cells, position)
+            look, tell = layer.cross_attn_token_to_image, layer.cross_attn_image_to_token
+            seen = _mixed(look, look.q_proj(tokens + prompt), keys, values)
             tokens = layer.layer_norm2(tokens + seen)
             tokens = layer.layer_norm3(tokens + layer.mlp(tokens))
-            told = _attend(layer.cross_attn_image_to_token, where, tokens + prompt, tokens)
+            told = _mixed(tell, queries, tell.k_proj(tokens + prompt), tell.v_proj(tokens))
             cells = layer.layer_norm4(cells + told)
         seen = _attend(transformer.final_attn_token_to_image, tokens + prompt, cells + position, cells)
         return transformer.layer_norm_final_attn(tokens + seen), cells
@@ -130,16 +181,25 @@ class SamDecoder(nn.Module):
         return torch.einsum("pmk,pkhw->pmhw", torch.stack(vectors, 1), fine)
 
 
+def _projected(layer: Any, cells: Tensor, position: Tensor) -> Projected:
+    """What a layer's two attentions to and from the image make of its tokens."""
+    where, look = cells + position, layer.cross_attn_token_to_image
+    return look.k_proj(where), look.v_proj(cells), layer.cross_attn_image_to_token.q_proj(where)
+
+
 def _attend(attention: SamAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """SAM's attention; whatever is the same for all prompts (first axis 1) is projected once."""
+    return _mixed(attention, attention.q_proj(query), attention.k_proj(key), attention.v_proj(value))
+
+
+def _mixed(attention: SamAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """SAM's attention of tokens that are projected already."""
     heads, most = attention.num_attention_heads, max(len(query), len(key))
 
     def split(x: Tensor) -> Tensor:
         return x.expand(most, -1, -1).reshape(most, x.shape[1], heads, -1).transpose(1, 2)
 
-    attended = F.scaled_dot_product_attention(
-        split(attention.q_proj(query)), split(attention.k_proj(key)), split(attention.v_proj(value))
-    )
+    attended = F.scaled_dot_product_attention(split(query), split(key), split(value))
     projected: Tensor = attention.out_proj(attended.transpose(1, 2).flatten(2))
     return projected
 
