@@ -24,10 +24,8 @@ TOKENS_A_GROUP = 4096
 More prompts at once are dearer each, because their maps leave the processor's caches.
 """
 
-
 Projected = tuple[Tensor, Tensor, Tensor]
 """Image tokens (1 or P, g*g, 128) as keys and values of the prompts' attention, and as queries of their own."""
-
 
 Decode = Callable[[Tensor, Tensor, Tensor | None, Tensor | None], tuple[Tensor, Tensor, Tensor]]
 """Points (P, N, 2) as (x, y) in parts of the input's side, labels (P, N), boxes (P, 4), masks (P, 1, 4g, 4g) ->
@@ -56,7 +54,7 @@ class SamDecoder(nn.Module):
         masks: Float[Tensor, "P 1 m m"] | None = None,
         details: Float[Tensor, "P 32 m m"] | None = None,
         *,
-        first: Callable[[], Projected] | None = None,
+        first: Projected | None = None,
     ) -> tuple[Float[Tensor, "P 4 m m"], Float[Tensor, "P 4"], Float[Tensor, "P 256 g g"]]:
         """Logits and scores of the four candidates (0 for clear prompts, 1 to 3 for ambiguous ones), image tokens.
 
@@ -73,8 +71,7 @@ class SamDecoder(nn.Module):
             part = slice(k, k + size)
             mask, detail = (None if x is None else x[part] for x in (masks, details))
             seen = image if len(image) == 1 else image[part]
-            shared = None if first is None else first()
-            groups.append(self._decode(seen, position, sparse[part], mask, detail, shared))
+            groups.append(self._decode(seen, position, sparse[part], mask, detail, first))
         logits, scores, tokens = (torch.cat(parts) for parts in zip(*groups, strict=True))
         return logits, scores, tokens
 
@@ -94,7 +91,7 @@ class SamDecoder(nn.Module):
             points: Tensor, labels: Tensor, boxes: Tensor | None, masks: Tensor | None
         ) -> tuple[Tensor, Tensor, Tensor]:
             found: tuple[Tensor, Tensor, Tensor] = self(
-                image, points, labels, boxes, masks, first=first if masks is None else None
+                image, points, labels, boxes, masks, first=first() if masks is None else None
             )
             return found
 
