@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from frugalseg import generalist_labels
 from frugalseg.annotator import annotate
 from frugalseg.data.batch import TRUST
 from frugalseg.data.label import UNKNOWN
@@ -20,6 +21,7 @@ from frugalseg.data.unit import Unit
 from frugalseg.errors import SettingsError
 from frugalseg.generalist_labels import HELD_OUT, GeneralistLabels, read_record, read_report
 from frugalseg.learn.engine import Reach
+from frugalseg.prompt.guard import judged
 from frugalseg.settings import override, parse
 from frugalseg.specialist.plan import Plan
 from frugalseg.training import GENERALIST_LABELS, Training, TrainSettings
@@ -33,6 +35,7 @@ SETTINGS = {
     "options": {
         "generalist": "classic",
         "held_out": 0.5,
+        "guard": {"floor": 0.0},  # so that all is settled at once: in ten steps a teacher learns to see nothing
         "labels": {"prompts": {"add_point": 0}, "views": {"least_overlap": 0.3}},
     },
     "fit": {"steps": STEPS, "lr": 0.01, "checkpoint_every": 4, "tensorboard": False},
@@ -43,7 +46,7 @@ SETTINGS = {
 def generalist(monkeypatch: pytest.MonkeyPatch) -> BrightInBox:
     """A quick stand-in whatever the name: what it says need not be good here."""
     found = BrightInBox()
-    monkeypatch.setattr(BUILD, lambda name: found)
+    monkeypatch.setattr(BUILD, lambda name, **_: found)
     return found
 
 
@@ -76,7 +79,7 @@ class Whole:
 def whole(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     found = BrightInBox()
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(BUILD, lambda name: found)
+        patched.setattr(BUILD, lambda name, **_: found)
         run = training(pool, tmp_path_factory.mktemp("whole"))
         return Whole(run, weights_after(run), found.encoded)
 
@@ -108,20 +111,27 @@ def test_every_case_gets_labels_and_experts_always_win(pool: Pool, whole: Whole)
             assert (trust[drawn.known] == TRUST).all()
 
 
-def test_the_guard_judges_on_cases_that_the_first_teacher_has_not_learnt_from(
-    pool: Pool, whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen, real = [], Training._stream
+@pytest.fixture
+def streams(monkeypatch: pytest.MonkeyPatch) -> list[tuple[set[str], set[str]]]:
+    """The labelled and the other cases of each part of a training."""
+    seen: list[tuple[set[str], set[str]]] = []
+    real = Training._stream
 
     def noted(self: Training, labelled: list[str], rest: list[str], **more: Any) -> Any:
         seen.append((set(labelled), set(rest)))
         return real(self, labelled, rest, **more)
 
     monkeypatch.setattr(Training, "_stream", noted)
+    return seen
+
+
+def test_the_guard_judges_on_cases_that_the_first_teacher_has_not_learnt_from(
+    pool: Pool, whole: Whole, tmp_path: Path, streams: list[tuple[set[str], set[str]]]
+) -> None:
     weights_after(training(pool, tmp_path), 4)
     hidden = set(whole.report(3)["verdict"]["cases"])
     assert len(hidden) == 2
-    (first, rest), *later = seen
+    (first, rest), *later = streams
     assert first == set(pool.labelled()) - hidden
     assert hidden < rest
     assert [labelled for labelled, _ in later] == [set(pool.labelled())]
@@ -130,8 +140,22 @@ def test_the_guard_judges_on_cases_that_the_first_teacher_has_not_learnt_from(
     assert verdicts[0] == verdicts[1] == verdicts[2]
 
 
-def test_a_class_that_the_guard_does_not_trust_is_not_asked_about_again(pool: Pool, tmp_path: Path) -> None:
-    run = training(pool, tmp_path, **{"options.guard": {"floor": 1.0}})  # nothing is good enough
+def judging(*settled: bool) -> Callable[..., Any]:
+    """A guard that finds nothing good enough, and has settled so much at each refresh."""
+    rounds = iter(settled)
+
+    def judge(*args: Any) -> Any:
+        found, is_settled = judged(*args), next(rounds)
+        return replace(found, classes=tuple(replace(c, weight=0.0, settled=is_settled) for c in found.classes))
+
+    return judge
+
+
+def test_a_class_that_the_guard_does_not_trust_is_not_asked_about_again(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generalist_labels, "judged", judging(True))
+    run = training(pool, tmp_path)
     weights_after(run)
     folder = run.folder / GENERALIST_LABELS
     first, *later = (read_report(folder, step) for step in (3, 5, 7))
@@ -139,6 +163,36 @@ def test_a_class_that_the_guard_does_not_trust_is_not_asked_about_again(pool: Po
     assert first["work"]["decoded"] > 0
     assert [report["work"]["decoded"] for report in later] == [0, 0]
     assert all((read_record(folder, case.id, 7).said == UNKNOWN).all() for case in pool.cases)
+
+
+def test_a_class_that_the_teacher_does_not_see_yet_is_asked_about_and_judged_again(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streams: list[tuple[set[str], set[str]]]
+) -> None:
+    monkeypatch.setattr(generalist_labels, "judged", judging(False, True))
+    run = training(pool, tmp_path)
+    weights_after(run)
+    first, second, third = (read_report(run.folder / GENERALIST_LABELS, step) for step in (3, 5, 7))
+    everything = set(pool.labelled())
+    without = everything - set(first["verdict"]["cases"])
+    assert len(without) == 2
+    assert [labelled for labelled, _ in streams] == [without, without, everything, everything]
+    assert second["work"]["shown"] > 0
+    assert second["verdict"]["basis"] == "held-out"
+    assert third["verdict"] == second["verdict"]
+    assert third["work"]["decoded"] == 0
+
+
+def test_after_the_last_refresh_everything_is_learnt_from(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streams: list[tuple[set[str], set[str]]]
+) -> None:
+    monkeypatch.setattr(generalist_labels, "judged", judging(False, False, False))
+    run = training(pool, tmp_path)
+    weights_after(run)
+    verdicts = [read_report(run.folder / GENERALIST_LABELS, step)["verdict"] for step in (3, 5, 7)]
+    assert [verdict["basis"] for verdict in verdicts] == ["held-out"] * 3
+    *before, last = [len(labelled) for labelled, _ in streams]
+    assert before == [2, 2, 2]
+    assert last == 4
 
 
 def test_pictures_are_encoded_once(pool: Pool, whole: Whole) -> None:

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -83,14 +83,15 @@ class GeneralistLabels:
             for left in self.folder.rglob(".part-*"):  # of a process that was killed while it wrote
                 left.unlink()
         processes.barrier()
-        hidden = self.held_out if step == self.steps[0] else ()
-        known, standing = self._known_prototypes(hidden), self._standing_verdict(step)
-        without = [] if standing is None else [c["value"] for c in standing["classes"] if c["weight"] == 0]
+        earlier = max((s for s in self.steps if s < step), default=0)
+        hidden, settled = self.hidden(earlier), self._settled(earlier)
+        known = self._known_prototypes(hidden)
+        without = [value for value, c in settled.items() if c["weight"] == 0]
         work = Work()
         for case in self._mine():
             work += self._label(case, known, step=step, is_hidden=case.id in hidden, without=without)
         processes.barrier()
-        verdict = standing or self._verdict(step, hidden)
+        verdict = self._verdict(step, hidden, settled, earlier=earlier)
         weights = None if verdict is None else np.array([1.0, *(c["weight"] for c in verdict["classes"])])
         if weights is not None:
             self.method.trust(weights.tolist())
@@ -101,6 +102,7 @@ class GeneralistLabels:
             took = {"work": asdict(work), "seconds": time.monotonic() - began}
             write_json(_report_file(self.folder, step), {"step": step, "verdict": verdict, **took})
             self._forget(before=step)
+        processes.barrier()
 
     def take_over(self, earlier: Path) -> None:
         """Begins with the labels of an earlier run's folder, where this run has none yet."""
@@ -134,6 +136,16 @@ class GeneralistLabels:
         if processes.is_first():
             write_json(file, {"labelled": labelled, "held_out": sorted(found)})
         return tuple(sorted(found))
+
+    def hidden(self, start: int) -> tuple[str, ...]:
+        """The held-out cases of which nothing is learnt from the refresh at a step on; 0 is the beginning.
+
+        They stay hidden as long as a class is not settled that they could speak of, at most until the last refresh.
+        """
+        if not start:
+            return self.held_out
+        is_open = len(self._settled(start)) < len(self.plan.classes) - 1
+        return self.held_out if is_open and start != self.steps[-1] else ()
 
     def _mine(self) -> Iterator[Case]:
         """This process's share of the cases."""
@@ -173,23 +185,29 @@ class GeneralistLabels:
             raise DataError(f"{self.folder}: the labels of {case} are gone; start the training again in another folder")
         return said
 
-    def _standing_verdict(self, step: int) -> dict[str, Any] | None:
-        """The guard's first verdict where it stands until the end: one on cases that the teacher had not seen.
+    def _settled(self, start: int) -> dict[int, dict[str, Any]]:
+        """The guard's verdicts of a refresh that stand until the end, by class: on cases the teacher had not seen.
 
-        What it does not trust at all is not asked again.
+        What they do not trust at all is not asked again. None before the first refresh, which is said by 0.
         """
-        if self.settings.guard is None or step == self.steps[0]:
-            return None
-        first = read_report(self.folder, self.steps[0])["verdict"]
-        return dict(first) if first["basis"] == "held-out" else None
+        if self.settings.guard is None or not start:
+            return {}
+        verdict = read_report(self.folder, start)["verdict"]
+        stands = verdict["basis"] == "held-out"
+        return {c["value"]: c for c in verdict["classes"] if stands and c["settled"]}
 
-    def _verdict(self, step: int, hidden: Sequence[str]) -> dict[str, Any] | None:
-        """The guard's verdict on what has just been said."""
+    def _verdict(
+        self, step: int, hidden: Sequence[str], settled: Mapping[int, dict[str, Any]], *, earlier: int
+    ) -> dict[str, Any] | None:
+        """The guard's verdict on what has just been said, but of settled classes the one that stands."""
         if self.settings.guard is None:
             return None
+        if len(settled) == len(self.plan.classes) - 1:
+            return dict(read_report(self.folder, earlier)["verdict"])
         examined = [self._examined(case, step, hidden) for case in self.pool.labelled(self.rater)]
-        verdict = judged([e for e in examined if e is not None], len(self.plan.classes), self.settings.guard)
-        return asdict(verdict)
+        found = judged([e for e in examined if e is not None], len(self.plan.classes), self.settings.guard)
+        verdict = asdict(found)
+        return verdict | {"classes": [settled.get(c["value"], c) for c in verdict["classes"]]}
 
     def _examined(self, case: str, step: int, hidden: Sequence[str]) -> Examined | None:
         drawn = self._drawn(case)

@@ -4,7 +4,7 @@ import itertools
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +139,8 @@ class Training:
         from frugalseg.generalists.registry import build_generalist
 
         cache = EmbeddingCache((self.cache or self.folder) / "embeddings")
-        generalist = Cached(build_generalist(str(method.settings.generalist)), cache)
+        name, device = str(method.settings.generalist), self.hardware.own_device()
+        generalist = Cached(build_generalist(name, device=device), cache)
         return GeneralistLabels(
             self.pool,
             self.plan,
@@ -159,18 +160,14 @@ class Training:
         def part(start: int) -> TwoStream:
             if tutor is None:
                 return self._stream(labelled, rest)
-            if start:
-                return self._stream(labelled, rest, load_pseudo=partial(tutor.ready, step=start))
-            hidden = tutor.held_out
-            return self._stream([c for c in labelled if c not in hidden], sorted({*rest, *hidden}))
+            hidden = tutor.hidden(start)
+            load = partial(tutor.ready, step=start) if start else None
+            return self._stream([c for c in labelled if c not in hidden], sorted({*rest, *hidden}), load_pseudo=load)
 
         starts = (0, *(tutor.steps if tutor else ()))
         return lambda step: part(max(start for start in starts if start <= step))
 
     def _stream(self, labelled: list[str], rest: list[str], *, load_pseudo: LoadPseudo | None = None) -> TwoStream:
-        folder = self.cache or self.folder / "prepared"
-        enclosed = self.settings.enclosed
-        prepared = PreparedCases(self.pool, self.plan, folder, rater=self.rater, enclosed=enclosed)
         sampling = SamplingSettings(
             patch=self.plan.patch,
             n_labelled=self.settings.labelled,
@@ -179,8 +176,13 @@ class Training:
             uniform_corners=self.settings.uniform_corners,
         )
         return TwoStream(
-            labelled, rest, prepared.load, sampling, seed=self.seed, axis=self.plan.axis, load_pseudo=load_pseudo
+            labelled, rest, self._prepared.load, sampling, seed=self.seed, axis=self.plan.axis, load_pseudo=load_pseudo
         )
+
+    @cached_property
+    def _prepared(self) -> PreparedCases:
+        folder = self.cache or self.folder / "prepared"
+        return PreparedCases(self.pool, self.plan, folder, rater=self.rater, enclosed=self.settings.enclosed)
 
     def _make_network(self) -> Any:
         numbers = itertools.count()

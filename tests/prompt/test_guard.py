@@ -59,6 +59,32 @@ def test_labels_that_are_half_wrong_teach_nothing_even_where_the_teacher_sees_no
     assert judged([good], 3).weights.tolist() == [1, 1, 1]
 
 
+@pytest.mark.parametrize(("teacher_wrong", "is_seen"), [(0.95, False), (0.2, True)])
+def test_a_verdict_against_a_class_is_settled_only_by_a_teacher_that_sees_it(teacher_wrong, is_seen):
+    for c in judged([case(0.9, teacher_wrong)], 3).classes:
+        assert c.weight == 0
+        assert c.settled == is_seen
+    assert all(c.settled for c in judged([case(0.1, teacher_wrong)], 3).classes)
+
+
+def test_what_the_teacher_sees_counts_where_the_generalist_is_silent_too():
+    e = case(0.9, 0.0)
+    silent = e.expert == 1
+    e = replace(e, teacher=np.where(silent, 0, e.teacher).astype(np.uint8))  # misses all of class 1
+    e = replace(e, said=PseudoLabel(e.said.label, np.where(silent, 0, 1).astype(np.float16)))
+    first, second = judged([e], 3).classes
+    assert (first.weight, first.settled) == (0, False)
+    assert (second.weight, second.settled) == (0, True)
+
+
+def test_a_class_that_no_held_out_case_shows_is_judged_on_all():
+    shown, trained = case(0.1, 0.2), case(0.9, 0.2, name="b", is_held_out=False)
+    shown = replace(shown, expert=np.where(shown.expert == 2, UNKNOWN, shown.expert).astype(np.uint8))
+    first, second = judged([shown, trained], 3).classes
+    assert first == judged([shown], 3).classes[0]
+    assert second == judged([replace(shown, is_held_out=False), trained], 3).classes[1]
+
+
 def test_a_case_that_trained_the_teacher_does_not_count_beside_held_out_ones():
     both = judged([case(0.3, 0.0, name="seen", is_held_out=False), case(0.1, 0.4, name="new")], 3)
     assert both.basis == "held-out"

@@ -15,12 +15,15 @@ it is the teacher whose prompts the generalist answers.
 
 - Held out: cases that neither trained the teacher nor lent their planes to the prototypes behind the prompts
   (validation cases, or cases drawn since the teacher was trained). Both sides are then what they are on cases that
-  nobody has drawn, and `low` is not below the teacher's Dice less the margin. Where there are such cases, only they
-  count.
+  nobody has drawn, and `low` is not below the teacher's Dice less the margin. Of a class that is drawn on such cases
+  only they count.
 - Seen: the planes that the teacher was trained on. Its Dice there says nothing of other scans, so "worse than the
   teacher" would throw away labels that help elsewhere. But the prompts are nowhere better than there, so the
   generalist's Dice is the most that can be hoped for: a class that is bad with such prompts is bad everywhere. `low` is
   the floor alone.
+
+A generalist cannot be blamed for what nobody pointed at: a class of which its labels are bad, but of which the teacher
+sees less than the floor, has no weight for now and is not settled; it should be asked about and judged again.
 
 In both, the generalist's label must be the one without the expert's planes written over it.
 """
@@ -62,7 +65,8 @@ class ClassVerdict:
     """What was found for one class, on the voxels where expert and generalist both say something.
 
     `covered` is the part of the expert's voxels of the class that the generalist says something of. Where neither
-    drawing nor label has the class both Dice are None, nothing speaks against it, and the weight is 1.
+    drawing nor label has the class both Dice are None, nothing speaks against it, and the weight is 1. `settled` is
+    false where the teacher sees too little of the class for a verdict against it.
     """
 
     value: int
@@ -70,11 +74,15 @@ class ClassVerdict:
     teacher_dice: float | None
     covered: float
     weight: float
+    settled: bool
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The verdicts on the object classes, in their order, the cases they rest on and of which kind these are."""
+    """The verdicts on the object classes, in their order, the cases they rest on and of which kind these are.
+
+    On held-out cases, but for classes that none of them shows: those are judged on all.
+    """
 
     basis: Literal["held-out", "seen", "nothing"]
     cases: tuple[str, ...]
@@ -92,35 +100,40 @@ def judged(examined: Sequence[Examined], n_classes: int, settings: GuardSettings
     held_out = [e for e in examined if e.is_held_out]
     chosen = sorted(held_out or examined, key=lambda e: e.case)
     basis: Literal["held-out", "seen", "nothing"] = "held-out" if held_out else "seen" if chosen else "nothing"
-    for e in chosen:
+    for e in examined:
         if not e.expert.shape == e.said.label.shape == e.teacher.shape:
             raise DataError(f"{e.case}: what was drawn, said and predicted must have one shape to be compared")
-    classes = [_verdict(chosen, c, settings, is_held_out=bool(held_out)) for c in range(1, n_classes)]
+    classes = []
+    for c in range(1, n_classes):
+        show_it = [e for e in held_out if (e.expert == c).any()]
+        classes.append(_verdict(held_out if show_it else examined, c, settings, is_held_out=bool(show_it)))
     return Verdict(basis, tuple(e.case for e in chosen), tuple(classes))
 
 
 def _verdict(examined: Sequence[Examined], value: int, settings: GuardSettings, *, is_held_out: bool) -> ClassVerdict:
-    counts = np.sum([_counts(e, value) for e in examined], 0) if examined else np.zeros(6)
-    both, said, teacher_both, teacher, drawn, drawn_all = (float(x) for x in counts)
+    counts = np.sum([_counts(e, value) for e in examined], 0) if examined else np.zeros(8)
+    both, said, teacher_both, teacher, drawn, drawn_all, found_all, teacher_all = (float(x) for x in counts)
     covered = drawn / drawn_all if drawn_all else 0.0
     if said + drawn == 0:
-        return ClassVerdict(value, None, None, covered, 1.0)
+        return ClassVerdict(value, None, None, covered, weight=1.0, settled=True)
     mine, its = 2 * both / (said + drawn), 2 * teacher_both / (teacher + drawn) if teacher + drawn else 1.0
     low = max(settings.floor, its - settings.margin) if is_held_out else settings.floor
     top = max(its, settings.floor + 2 * settings.margin)
-    return ClassVerdict(value, mine, its, covered, float(np.clip((mine - low) / (top - low), 0, 1)))
+    weight = float(np.clip((mine - low) / (top - low), 0, 1))
+    is_seen = 2 * found_all >= settings.floor * (teacher_all + drawn_all)
+    return ClassVerdict(value, mine, its, covered, weight=weight, settled=weight > 0 or is_seen)
 
 
 def _counts(e: Examined, value: int) -> np.ndarray:
-    """Weights of the class's voxels: both, said, drawn and predicted, predicted, drawn where said; and drawn at all."""
-    w = np.where(e.expert != UNKNOWN, e.said.weight.astype(np.float64), 0)
+    """Of the class: weights of the voxels where the generalist speaks, then numbers of all that the expert knows.
+
+    Both, said, drawn and predicted, predicted, drawn; drawn, drawn and predicted, predicted.
+    """
+    known = e.expert != UNKNOWN
+    w = np.where(known, e.said.weight.astype(np.float64), 0)
     drawn, said, teacher = (a == value for a in (e.expert, e.said.label, e.teacher))
-    return np.array(
-        [
-            *((w * m).sum() for m in (drawn & said, said, drawn & teacher, teacher, drawn)),
-            np.count_nonzero(drawn),
-        ]
-    )
+    weights = [(w * m).sum() for m in (drawn & said, said, drawn & teacher, teacher, drawn)]
+    return np.array([*weights, *(np.count_nonzero(m) for m in (drawn, drawn & teacher, known & teacher))])
 
 
 def guarded(said: PseudoLabel, asked: UInt8[np.ndarray, "*space"], weights: Float64[np.ndarray, " C"]) -> PseudoLabel:
