@@ -36,7 +36,7 @@ def finished(tmp_path_factory):
     """Four arms, stopped once in the middle."""
     out = tmp_path_factory.mktemp("bench")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("frugalseg.generalists.registry.build_generalist", lambda name: BrightInBox())
+        patched.setattr("frugalseg.generalists.registry.build_generalist", lambda name, **_: BrightInBox())
         list(islice(opened(out).run(), 15))
         bench = opened(out)
         for _ in bench.run():

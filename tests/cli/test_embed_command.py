@@ -31,7 +31,7 @@ def fake(monkeypatch):
     generalist = Sees()
     generalist.asked = []
 
-    def build(name, *, weights=None, input_size="auto"):
+    def build(name, *, weights=None, input_size="auto", device=None):
         generalist.asked.append((name, weights))
         return generalist
 

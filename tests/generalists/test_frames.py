@@ -194,6 +194,16 @@ class Tokens(torch.nn.Module):
         return torch.zeros(len(pixels), 256, SIDE // 4, SIDE // 4)
 
 
+class OneMap(Tokens):
+    def forward(self, pixels):
+        return (super().forward(pixels),)
+
+
+class PaintingPyramid(torch.nn.Module):
+    def forward(self, maps, prompts):
+        return boxes_painted(maps[0], *prompts)
+
+
 def painting(kind: str):
     """Generalists of every kind with a fake network that paints the box."""
     info = GeneralistInfo("fake", "none", "fake", frozenset({"boxes"}))
@@ -201,10 +211,7 @@ def painting(kind: str):
     if kind.startswith("sam"):
         return SamGeneralist(info, Tokens(), PaintingDecoder(), intake)
 
-    def decoder(maps, prompts):
-        return boxes_painted(maps[0], *prompts)
-
-    return PyramidGeneralist(info, lambda pixels: (Tokens()(pixels),), decoder, intake)
+    return PyramidGeneralist(info, OneMap(), PaintingPyramid(), intake)
 
 
 @pytest.mark.parametrize("kind", ["sam-fit", "sam-squash", "pyramid-fit", "pyramid-squash"])

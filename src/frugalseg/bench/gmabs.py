@@ -178,7 +178,7 @@ def _alone(
     from frugalseg.generalists.registry import build_generalist
 
     cache = EmbeddingCache(simulation.cache / "embeddings")
-    generalist = Cached(build_generalist(job.settings.generalist), cache)
+    generalist = Cached(build_generalist(job.settings.generalist, device=job.hardware.own_device()), cache)
     model = Model.load(workspace.folder / str(last.model))
     options = parse(GmAbsSettings, _options(job.settings), where="bench gmabs")
     cases, scores = simulation.split.test, []

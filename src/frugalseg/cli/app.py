@@ -143,14 +143,16 @@ def embed(
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="Local weights of the generalist.")] = None,
     limit_gb: Annotated[float, typer.Option(help="Room for all embeddings of the workspace.")] = 20.0,
+    device: Device = "auto",
 ) -> None:
     """Computes a generalist's embeddings ahead, so that prompts are answered at once.
 
     They lie in the workspace's cache; the same command goes on where a stopped one was.
     """
+    from frugalseg.cli.device import device_named
     from frugalseg.cli.embed import embed
 
-    embed(folder, generalist, weights, units=units, axis=axis, limit_gb=limit_gb)
+    embed(folder, generalist, weights, units=units, axis=axis, limit_gb=limit_gb, device=device_named(device))
 
 
 @app.command(**_example("frugalseg annotate work --by oracle --set style=scribbles"))
@@ -203,19 +205,21 @@ def predict(
     generalist: Annotated[str, typer.Option(help="Who answers prompts.")] = "lite-medsam-clicks",
     weights: Annotated[Path | None, typer.Option(help="Local weights of the generalist.")] = None,
     zoom: Annotated[str, typer.Option(help="auto looks at small objects through a window, off does not.")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Writes a mask for each image, in the image's own geometry and format.
 
     With --prompts object k of a mask is the answer to prompt k, later ones lie on top:
     `frugalseg predict --prompts clicks.json cells.png -o masks/ --overlay`
     """
+    from frugalseg.cli.device import device_named
     from frugalseg.cli.predict import Target, generalist_at, predict, predict_prompts
 
-    target = Target(out, overlay, on_error)
+    target, place = Target(out, overlay, on_error), device_named(device)
     if prompts is None:
-        predict(paths, target)
+        predict(paths, target, device=place)
     else:
-        predict_prompts(paths, prompts, generalist_at(generalist, weights, zoom=zoom), target)
+        predict_prompts(paths, prompts, generalist_at(generalist, weights, zoom=zoom, device=place), target)
 
 
 @app.command(**_example("frugalseg evaluate work --data folder=testset"))

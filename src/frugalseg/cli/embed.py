@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from frugalseg.cli.show import bar, console
 from frugalseg.data.unit import Unit
 from frugalseg.errors import DataError, lookup
@@ -12,7 +14,14 @@ from frugalseg.workspace import Workspace
 
 
 def embed(
-    folder: Path, generalist: str, weights: Path | None, *, units: str, axis: int | None, limit_gb: float
+    folder: Path,
+    generalist: str,
+    weights: Path | None,
+    *,
+    units: str,
+    axis: int | None,
+    limit_gb: float,
+    device: torch.device,
 ) -> None:
     """Embeds the pictures of the chosen units, or all; `axis` cuts what has none of its own."""
     from frugalseg.generalists.registry import build_generalist
@@ -20,7 +29,7 @@ def embed(
     workspace = Workspace.open(folder)
     pictures = pictures_of(workspace.pool, lookup(UNITS, units, "--units")(workspace), axis=axis)
     cache = EmbeddingCache(workspace.cache / "embeddings", limit_gb=limit_gb)
-    cached = Cached(build_generalist(generalist, weights=weights), cache)
+    cached = Cached(build_generalist(generalist, weights=weights, device=device), cache)
     progress = Progress(0, 0)
     with bar() as shown:
         for progress in embed_ahead(cached, views_of(workspace.pool, pictures)):

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
 from frugalseg.cli.show import console
 from frugalseg.cli.verbs import model_at, skips
 from frugalseg.data.formats import image_files, read_image
@@ -47,13 +49,14 @@ class Target:
         return self.out / (_stem(file) + "_overlay.png")
 
 
-def predict(paths: Sequence[Path], target: Target) -> None:
+def predict(paths: Sequence[Path], target: Target, *, device: torch.device) -> None:
     """Writes the specialist's mask for each image: the first path is a model file or a workspace."""
     if len(paths) < 2:
         raise SettingsError(
             "say which model and which images: frugalseg predict MODEL IMAGE..., or give --prompts FILE"
         )
     specialist = model_at(paths[0])
+    specialist.network.to(device)
 
     def write(file: Path) -> Path:
         prediction = specialist.predict(file)
@@ -68,12 +71,12 @@ def predict(paths: Sequence[Path], target: Target) -> None:
     _for_each(paths[1:], write, target)
 
 
-def generalist_at(name: str, weights: Path | None, *, zoom: str) -> Predictor:
+def generalist_at(name: str, weights: Path | None, *, zoom: str, device: torch.device) -> Predictor:
     """The generalist of that name, ready to be asked."""
     from frugalseg.generalists.registry import build_generalist
 
     chosen: Zoom = lookup(_ZOOMS, zoom, "--zoom")
-    return Predictor(build_generalist(name, weights=weights), zoom=chosen)
+    return Predictor(build_generalist(name, weights=weights, device=device), zoom=chosen)
 
 
 def predict_prompts(images: Sequence[Path], prompts: Path, predictor: Predictor, target: Target) -> None:

@@ -17,7 +17,7 @@ from frugalseg.generalists.generalist import Embedding, GeneralistInfo, View, ch
 from frugalseg.generalists.masks import Masks
 from frugalseg.generalists.prompts import Prompts
 from frugalseg.generalists.sam import SamGeneralist, answered
-from frugalseg.generalists.sam_decoder import SamDecoder
+from frugalseg.generalists.sam_decoder import Decode, SamDecoder
 
 ADAPTER = Path(__file__).with_name("lite_medsam_clicks.safetensors")
 """The adapter that is shipped."""
@@ -43,6 +43,11 @@ class ClickGeneralist:
             base.info.settings,
         )
 
+    def to(self, device: torch.device) -> None:
+        """Lets the networks compute there from now on."""
+        self.base.to(device)
+        self.decoder.to(device)
+
     def embed(self, views: Sequence[View]) -> list[Embedding]:
         """LiteMedSAM's tokens and the input's pixels, which the decoder looks at too."""
         return [
@@ -54,10 +59,13 @@ class ClickGeneralist:
     def decode(self, embedding: Embedding, prompts: Prompts, *, features: bool = False) -> Masks:
         """The candidates for each prompt; scores are the IoU it expects."""
         check_prompts(self.info, embedding, prompts)
-        tokens, pixels = (x[None] for x in embedding.features)
         is_box = prompts.kinds == {"boxes"}
-        decode = self.base.decoder.on(tokens) if is_box else partial(self.decoder, tokens, pixels)
-        return answered(decode, embedding, prompts, features=features)
+
+        def on(maps: Sequence[Tensor]) -> Decode:
+            tokens, pixels = (m[None] for m in maps)
+            return self.base.decoder.on(tokens) if is_box else partial(self.decoder, tokens, pixels)
+
+        return answered(on, embedding, prompts, device=self.base.device, features=features)
 
 
 def new_click_decoder(published: SamDecoder) -> ClickDecoder:

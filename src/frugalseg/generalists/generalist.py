@@ -54,7 +54,8 @@ class View:
 class Embedding:
     """What the encoder has made of a view: feature maps (K, h, w) each, from coarse to fine, and where they lie.
 
-    `owner` is the fingerprint of the weights that made it; another generalist refuses it.
+    `owner` is the fingerprint of the weights that made it; another generalist refuses it. The maps lie in the CPU's
+    memory, wherever the generalist computes.
     """
 
     features: tuple[Tensor, ...]

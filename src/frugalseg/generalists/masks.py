@@ -19,7 +19,7 @@ class Masks:
 
     `logits` (P, M, h, w) cover the input square of each prompt's frame; `scores` (P, M) are the IoU with the meant
     object as the generalist expects it. `features` are, when asked for, the image tokens (P, C, h', w') after the
-    decoder has attended to the prompt.
+    decoder has attended to the prompt. All of them lie in the CPU's memory.
     """
 
     logits: Tensor
@@ -55,7 +55,7 @@ class Masks:
         """
         chosen = int(self.best[prompt]) if candidate is None else candidate
         logits = self.frames[prompt].back(self.logits[prompt, chosen][None].float())
-        return np.asarray(logits[0].cpu().numpy())
+        return np.asarray(logits[0].numpy())
 
     def mask(
         self, prompt: int, candidate: int | None = None, *, largest: bool = False, filled: bool = False

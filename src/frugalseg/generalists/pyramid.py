@@ -4,8 +4,7 @@ The modules are those of transformers; what happens between them is written here
 prompt are wanted as well, and because each prompt of a group may bring a mask of its own.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,7 +14,8 @@ from torch import Tensor, nn
 from frugalseg.generalists.generalist import Embedding, GeneralistInfo, View, check_prompts
 from frugalseg.generalists.masks import Masks
 from frugalseg.generalists.prompts import Prompts
-from frugalseg.generalists.sam import Intake, answered
+from frugalseg.generalists.sam import CPU, Intake, answered
+from frugalseg.generalists.sam_decoder import Decode
 
 Answers = tuple[Tensor, Tensor, Tensor]
 """Logits (P, 4, 4g, 4g), scores (P, 4) and image tokens (P, K, g, g); candidate 0 is for clear prompts."""
@@ -23,24 +23,27 @@ Answers = tuple[Tensor, Tensor, Tensor]
 NetworkPrompts = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
 """Points (P, N, 2), labels (P, N), boxes (P, 4), masks (P, 1, 4g, 4g), as `network_prompts` gives them."""
 
-PyramidEncoder = Callable[[Tensor], tuple[Tensor, ...]]
-"""Pictures (B, 3, S, S) -> maps (B, K, h, w), the image tokens first, then finer ones."""
-
-PyramidDecoder = Callable[[Sequence[Tensor], NetworkPrompts], Answers]
-"""Maps (K, h, w) of one image and prompts -> answers."""
-
 
 class PyramidGeneralist:
     """An encoder and a decoder that share several maps of the image, frozen.
 
-    A prompt of one point alone gets three candidates, all others one.
+    The encoder makes of pictures (B, 3, S, S) maps (B, K, h, w), the image tokens first, then finer ones; the decoder
+    takes those of one image (K, h, w) with `NetworkPrompts` and gives `Answers`. A prompt of one point alone gets three
+    candidates, all others one.
     """
 
-    def __init__(self, info: GeneralistInfo, encoder: PyramidEncoder, decoder: PyramidDecoder, intake: Intake):
+    def __init__(self, info: GeneralistInfo, encoder: nn.Module, decoder: nn.Module, intake: Intake):
         self.info = info
         self.encoder = encoder
         self.decoder = decoder
         self.intake = intake
+        self.device = CPU
+
+    def to(self, device: torch.device) -> None:
+        """Lets the networks compute there from now on."""
+        self.device = device
+        self.encoder.to(device)
+        self.decoder.to(device)
 
     @torch.inference_mode()
     def embed(self, views: Sequence[View]) -> list[Embedding]:
@@ -48,20 +51,23 @@ class PyramidGeneralist:
         result = []
         for view in views:
             frame = self.intake.frame(view)
-            maps = self.encoder(self.intake.pixels(view, frame)[None])
-            result.append(Embedding(tuple(m[0].contiguous().clone() for m in maps), frame, self.info.fingerprint))
+            maps = self.encoder(self.intake.pixels(view, frame)[None].to(self.device))
+            kept = tuple(m[0].cpu().contiguous().clone() for m in maps)
+            result.append(Embedding(kept, frame, self.info.fingerprint))
         return result
 
     @torch.inference_mode()
     def decode(self, embedding: Embedding, prompts: Prompts, *, features: bool = False) -> Masks:
         """The candidates for each prompt; raises `DataError` for prompts it was not trained on."""
         check_prompts(self.info, embedding, prompts)
-        return answered(partial(self._decode, embedding.features), embedding, prompts, features=features)
+        return answered(self._on, embedding, prompts, device=self.device, features=features)
 
-    def _decode(
-        self, maps: Sequence[Tensor], points: Tensor, labels: Tensor, boxes: Tensor | None, masks: Tensor | None
-    ) -> Answers:
-        return self.decoder(maps, (points, labels, boxes, masks))
+    def _on(self, maps: Sequence[Tensor]) -> Decode:
+        def decode(points: Tensor, labels: Tensor, boxes: Tensor | None, masks: Tensor | None) -> Answers:
+            answers: Answers = self.decoder(maps, (points, labels, boxes, masks))
+            return answers
+
+        return decode
 
 
 class PromptTokens(nn.Module):

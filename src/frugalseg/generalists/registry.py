@@ -4,49 +4,52 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from frugalseg.errors import SettingsError, lookup
 from frugalseg.generalists.classic import Classic
 from frugalseg.generalists.clicks import ADAPTER, ClickGeneralist, with_adapter
 from frugalseg.generalists.generalist import Generalist, GeneralistInfo, Side
-from frugalseg.generalists.sam import SamGeneralist
+from frugalseg.generalists.pyramid import PyramidGeneralist
+from frugalseg.generalists.sam import CPU, SamGeneralist
 from frugalseg.generalists.weights import WEIGHTS, find_weights, read_state, weights_fingerprint
 
 State = Mapping[str, Tensor]
 Config = Mapping[str, Any] | None
-Build = Callable[[State, GeneralistInfo, Config], Generalist]
+Network = SamGeneralist | PyramidGeneralist
+Build = Callable[[State, GeneralistInfo, Config], Network]
 
 LITE = "lite-medsam"
 CLICKS = "lite-medsam-clicks"
 CLASSIC = "classic"
 
 
-def _mobile_sam(state: State, info: GeneralistInfo, config: Config) -> Generalist:
+def _mobile_sam(state: State, info: GeneralistInfo, config: Config) -> Network:
     from frugalseg.generalists.tiny_sam import mobile_sam
 
     return mobile_sam(state, info)
 
 
-def _sam_vit(state: State, info: GeneralistInfo, config: Config) -> Generalist:
+def _sam_vit(state: State, info: GeneralistInfo, config: Config) -> Network:
     from frugalseg.generalists.sam_vit import sam_vit
 
     return sam_vit(state, info, config=config)
 
 
-def _medsam(state: State, info: GeneralistInfo, config: Config) -> Generalist:
+def _medsam(state: State, info: GeneralistInfo, config: Config) -> Network:
     from frugalseg.generalists.sam_vit import medsam
 
     return medsam(state, info, config=config)
 
 
-def _sam_hq(state: State, info: GeneralistInfo, config: Config) -> Generalist:
+def _sam_hq(state: State, info: GeneralistInfo, config: Config) -> Network:
     from frugalseg.generalists.sam_hq import sam_hq
 
     return sam_hq(state, info, config=config)
 
 
-def _sam2(state: State, info: GeneralistInfo, config: Config) -> Generalist:
+def _sam2(state: State, info: GeneralistInfo, config: Config) -> Network:
     from frugalseg.generalists.sam2 import sam2
 
     return sam2(state, info, config=config)
@@ -65,11 +68,17 @@ NAMES = (CLASSIC, LITE, CLICKS, *BACKENDS)
 
 
 def build_generalist(
-    name: str, *, weights: Path | None = None, input_size: Side = "auto", adapter: Path | None = None
+    name: str,
+    *,
+    weights: Path | None = None,
+    input_size: Side = "auto",
+    adapter: Path | None = None,
+    device: torch.device = CPU,
 ) -> Generalist:
     """The generalist of that name with the weights of this machine, or of a file or transformers folder.
 
-    `input_size` is for LiteMedSAM (64, 128, 256 or "auto"), `adapter` a click adapter other than the shipped one.
+    `input_size` is for LiteMedSAM (64, 128, 256 or "auto"), `adapter` a click adapter other than the shipped one; on
+    `device` its networks compute.
     Raises `SettingsError` for unknown names and options that mean nothing there, `WeightsError` for absent weights.
     """
     lookup(dict.fromkeys(NAMES), name, "generalist")
@@ -79,13 +88,17 @@ def build_generalist(
         raise SettingsError(f"an adapter is for {CLICKS}, not for {name}")
     if name == CLASSIC:
         return Classic()
+    found: Network | ClickGeneralist
     if name == LITE:
-        return build_lite_medsam(weights, input_size=input_size)
-    if name == CLICKS:
-        return build_clicks(weights, input_size=input_size, adapter=adapter)
-    path = find_weights(name, path=weights)
-    config, state = _content(path)
-    return BACKENDS[name](state, _info(name, path, ""), config)
+        found = build_lite_medsam(weights, input_size=input_size)
+    elif name == CLICKS:
+        found = build_clicks(weights, input_size=input_size, adapter=adapter)
+    else:
+        path = find_weights(name, path=weights)
+        config, state = _content(path)
+        found = BACKENDS[name](state, _info(name, path, ""), config)
+    found.to(device)
+    return found
 
 
 def build_lite_medsam(weights: Path | None = None, *, input_size: Side = "auto") -> SamGeneralist:

@@ -69,6 +69,9 @@ def fitting_side(extent: tuple[float, float], sides: Sequence[int], *, least: in
     return next((side for side in allowed if side >= needed), allowed[-1])
 
 
+CPU = torch.device("cpu")
+
+
 class SamGeneralist:
     """An encoder (B, 3, S, S) -> (B, 256, g, g) and SAM's decoder, frozen.
 
@@ -89,6 +92,13 @@ class SamGeneralist:
         self.encoder = encoder.eval().requires_grad_(False)
         self.decoder = decoder.eval().requires_grad_(False)
         self.intake = intake if input_size == "auto" else replace(intake, sides=(input_size,))
+        self.device = CPU
+
+    def to(self, device: torch.device) -> None:
+        """Lets the networks compute there from now on."""
+        self.device = device
+        self.encoder.to(device)
+        self.decoder.to(device)
 
     @property
     def sides(self) -> tuple[int, ...]:
@@ -105,8 +115,8 @@ class SamGeneralist:
         return [self._embedded(view, self.frame(view)) for view in views]
 
     def _embedded(self, view: View, frame: Frame) -> Embedding:
-        tokens = self.encoder(self.pixels(view, frame)[None])[0]
-        return Embedding((tokens.contiguous().clone(),), frame, self.info.fingerprint)
+        tokens = self.encoder(self.pixels(view, frame)[None].to(self.device))[0]
+        return Embedding((tokens.cpu().contiguous().clone(),), frame, self.info.fingerprint)
 
     def frame(self, view: View) -> Frame:
         """Where a view's pixels lie in the input."""
@@ -120,21 +130,35 @@ class SamGeneralist:
     def decode(self, embedding: Embedding, prompts: Prompts, *, features: bool = False) -> Masks:
         """The candidates for each prompt; raises `DataError` for prompts it was not trained on."""
         check_prompts(self.info, embedding, prompts)
-        tokens = embedding.features[0][None]
-        return answered(self.decoder.on(tokens), embedding, prompts, features=features)
+        return answered(self._on, embedding, prompts, device=self.device, features=features)
+
+    def _on(self, maps: Sequence[Tensor]) -> Decode:
+        return self.decoder.on(maps[0][None])
 
 
-def answered(decode: Decode, embedding: Embedding, prompts: Prompts, *, features: bool) -> Masks:
-    """A decoder's answer to prompts in array coordinates: candidates 1 to 3 if any is ambiguous, else candidate 0."""
-    frame, tokens = embedding.frame, embedding.features[0]
+def answered(
+    decoder: Callable[[Sequence[Tensor]], Decode],
+    embedding: Embedding,
+    prompts: Prompts,
+    *,
+    device: torch.device,
+    features: bool,
+) -> Masks:
+    """The answer to prompts in array coordinates: candidates 1 to 3 if any is ambiguous, else candidate 0.
+
+    `decoder` makes of an image's maps (K, h, w), on the device, what decodes prompts on it.
+    """
+    frame = embedding.frame
     if not len(prompts):
-        return no_masks(tokens, features=features)
+        return no_masks(embedding.features[0], features=features)
+    maps = [m.to(device) for m in embedding.features]
+    decode, tokens = decoder(maps), maps[0]
     chosen = slice(1, 4) if is_ambiguous(prompts) else slice(0, 1)
     most = max(1, TOKENS_A_GROUP // tokens[0].numel())
     groups = [(m[k : k + most], part[k : k + most]) for m, part in prompts.alike() for k in range(0, len(m), most)]
     parts = [decode(*network_prompts(part, frame, tokens)) for _, part in groups]
     order = torch.from_numpy(np.argsort(np.concatenate([members for members, _ in groups])))
-    logits, scores, image_tokens = (torch.cat(same)[order] for same in zip(*parts, strict=True))
+    logits, scores, image_tokens = (torch.cat(same).cpu()[order] for same in zip(*parts, strict=True))
     frames = (frame,) * len(prompts)
     return Masks(logits[:, chosen], scores[:, chosen], frames, image_tokens if features else None)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.models.sam2.configuration_sam2 import Sam2Config
 from transformers.models.sam2.modeling_sam2 import Sam2Model
 
@@ -164,25 +164,31 @@ def sam2_config(state: Mapping[str, Tensor], name: str, config: Mapping[str, Any
     return Sam2Config(vision_config={"backbone_config": trunk, "backbone_channel_list": channels})
 
 
-class Sam2Encoder:
+class Sam2Encoder(nn.Module):
     """Pictures (B, 3, S, S) -> maps (B, 256, g, g), (B, 64, 2g, 2g), (B, 32, 4g, 4g)."""
 
+    model: Any  # transformers' module
+
     def __init__(self, model: Any):
+        super().__init__()
         self.model = model
 
-    def __call__(self, pixels: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """The three maps, the coarsest first; the two finer ones as the decoder wants them."""
         return tuple(self.model.get_image_embeddings(pixels)[::-1])
 
 
-class Sam2Decoder:
+class Sam2Decoder(nn.Module):
     """Maps of one image and prompts -> masks; the single mask gives way to one of three when it is not stable."""
 
+    part: Any  # transformers' module
+
     def __init__(self, model: Any):
+        super().__init__()
         self.prompt_tokens = PromptTokens(model.prompt_encoder)
         self.part = model.mask_decoder
 
-    def __call__(self, maps: Sequence[Tensor], prompts: NetworkPrompts) -> Answers:
+    def forward(self, maps: Sequence[Tensor], prompts: NetworkPrompts) -> Answers:
         """Logits, scores, image tokens; candidate 0 is the steady one."""
         part = self.part
         own = torch.cat([part.obj_score_token.weight, part.iou_token.weight, part.mask_tokens.weight])

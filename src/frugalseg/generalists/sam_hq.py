@@ -77,13 +77,14 @@ class HqNetwork(nn.Module):
         self.side = int(self.vision.image_size)
 
 
-class HqEncoder:
+class HqEncoder(nn.Module):
     """Pictures (B, 3, S, S) -> image tokens (B, 256, g, g) and what the new mask token needs (B, 32, 4g, 4g)."""
 
     def __init__(self, network: HqNetwork):
+        super().__init__()
         self.network = network
 
-    def __call__(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """The two maps; the early features are those of the first block with attention over the whole image."""
         seen = self.network.vision(pixels)
         tokens, early = seen.last_hidden_state, seen.intermediate_embeddings[0].permute(0, 3, 1, 2)
@@ -93,14 +94,17 @@ class HqEncoder:
         return tokens, fine + early
 
 
-class HqDecoder:
+class HqDecoder(nn.Module):
     """Maps of one image and prompts -> the masks of SAM with the correction of the new token added."""
 
+    part: Any  # transformers' module
+
     def __init__(self, network: HqNetwork):
+        super().__init__()
         self.prompt_tokens = PromptTokens(network.prompt_encoder)
         self.part = network.mask_decoder
 
-    def __call__(self, maps: Sequence[Tensor], prompts: NetworkPrompts) -> Answers:
+    def forward(self, maps: Sequence[Tensor], prompts: NetworkPrompts) -> Answers:
         """Logits, scores, image tokens; each candidate gets the same correction."""
         part = self.part
         own = torch.cat([part.iou_token.weight, part.mask_tokens.weight, part.hq_token.weight])

@@ -63,6 +63,12 @@ class Hardware(Settings):
             )
         return "cuda"
 
+    def own_device(self) -> torch.device:
+        """Where this process computes: of several GPU its own one."""
+        if self.accelerator() == "cpu":
+            return torch.device("cpu")
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
 
 def _check_restartable(devices: int) -> None:
     if "LOCAL_RANK" not in os.environ and not Path(sys.argv[0]).is_file():

@@ -1,7 +1,7 @@
 """The embedding of a frozen generalist: nothing is trained, and nothing depends on a seed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from frugalseg.data.unit import Unit
 from frugalseg.files import fingerprint_json, held
 from frugalseg.generalists.ahead import view_of
 from frugalseg.generalists.generalist import Embedding, Generalist, Side
+from frugalseg.learn.hardware import Hardware
 from frugalseg.strategies.embedding.embedder import kept, standardised
 from frugalseg.strategies.embedding.pictures import Picture, fingerprint
 
@@ -27,12 +28,13 @@ class FrozenGeneralist:
 
     name: str = "lite-medsam"
     input_size: Side = 64
+    hardware: Hardware = field(default_factory=Hardware)
 
     def embed(self, view: PoolView, pictures: Sequence[Picture], folder: Path) -> Float32[np.ndarray, "N D"]:
         """Vectors of length 1; kept in the folder by weights and pool."""
         from frugalseg.generalists.registry import build_generalist
 
-        generalist = build_generalist(self.name, input_size=self.input_size)
+        generalist = build_generalist(self.name, input_size=self.input_size, device=self.hardware.own_device())
         words = [fingerprint(view, pictures, 0), generalist.info.fingerprint, generalist.info.settings]
         place = folder / f"frozen-{fingerprint_json(words)}"
         with held(place, wait=True):
