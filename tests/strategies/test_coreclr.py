@@ -41,35 +41,50 @@ def looks_found(units):
     return {REDUNDANT[int(unit.case[1:])][1] for unit in units}
 
 
-@pytest.mark.parametrize("patients_first", [True, False])
+@pytest.mark.parametrize("cover", ["median", "centre"])
 @pytest.mark.parametrize("multi", [None, MultiFeatureSettings(side=16)])
-def test_redundant_patients_are_not_bought_again_and_again(tmp_path, multi, patients_first):
+def test_redundant_patients_are_not_bought_again_and_again(tmp_path, multi, cover):
     view = view_of_volumes(REDUNDANT, n=3, cache=tmp_path)
-    strategy = CoreClr(tiny_contrast(), multi=multi, patients_first=patients_first)
+    strategy = CoreClr(tiny_contrast(), multi=multi, cover=cover)
     chosen = len(looks_found(strategy.rank(view, 7, RNG)))
     by_chance = [len(looks_found(Random().rank(view, 7, np.random.default_rng(k)))) for k in range(50)]
-    assert chosen >= (7 if patients_first else 5) > np.mean(by_chance) + 1
+    assert chosen >= (7 if cover == "centre" else 5) > np.mean(by_chance) + 1
 
 
-def test_each_patient_gives_one_before_any_gives_a_second():
+def test_as_published_each_patient_gives_one_before_any_gives_a_second():
     vectors = np.eye(12)[[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]]  # five slices of p, all far apart, five of q
     view = view_of_volumes([("p", 0), ("q", 0)])
-    first, second, third, *_ = CoreClr(Given(vectors)).rank(view, 4, RNG)
+    first, second, third, *_ = CoreClr(Given(vectors), cover="centre").rank(view, 4, RNG)
     assert {first.case, second.case} == {"v00", "v01"}
     assert third not in (first, second)
 
 
-def test_the_first_unit_of_an_empty_pool_is_the_most_typical():
+@pytest.mark.parametrize(("cover", "typical"), [("median", 1), ("centre", 2)])  # the medoid, or nearest to the mean
+def test_the_first_unit_of_an_empty_pool_is_the_most_typical(cover, typical):
     vectors = [[1, 0], [1, 0.1], [1, 0.2], [0, 1], [-1, 0]]
-    (unit,) = CoreClr(Given(vectors)).rank(view_of_volumes([("p", 0)]), 1, RNG)
-    assert unit.index == (2,)
+    (unit,) = CoreClr(Given(vectors), cover=cover).rank(view_of_volumes([("p", 0)]), 1, RNG)
+    assert unit.index == (typical,)
 
 
-def test_later_units_are_far_from_what_was_drawn():
+def test_what_stands_for_many_comes_before_what_is_odd():
+    vectors = np.eye(5)[[0, 0, 0, 1, 1, 1, 2, 3, 3, 4]]
+    vectors[9] = -vectors[0]
+    drawn = {"v00": label_of((5, SIDE, SIDE), 0)}
+    view = view_of_volumes([("p", 0), ("p", 0)], drawn=drawn)
+    looks = {}
+    for cover in ("median", "centre"):
+        two = CoreClr(Given(vectors), cover=cover).rank(view, 2, RNG)
+        looks[cover] = [5 * int(u.case[1:]) + u.index[0] for u in two]
+    assert looks["median"] == [3, 7]  # of the three and of the two that look alike
+    assert looks["centre"][0] == 9
+
+
+@pytest.mark.parametrize("cover", ["median", "centre"])
+def test_later_units_are_far_from_what_was_drawn(cover):
     vectors = np.repeat(np.eye(5), 2, 0)
     drawn = {"v00": label_of((5, SIDE, SIDE), 0, 2, 4)}
     view = view_of_volumes([("p", 0), ("p", 0)], drawn=drawn)
-    two = CoreClr(Given(vectors)).rank(view, 2, RNG)
+    two = CoreClr(Given(vectors), cover=cover).rank(view, 2, RNG)
     assert {u.case for u in two} == {"v01"}
     assert {(5 + u.index[0]) // 2 for u in two} == {3, 4}
 

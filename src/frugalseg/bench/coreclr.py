@@ -34,6 +34,7 @@ from frugalseg.training import TrainSettings
 HEADLINE = ("random", "strided", "foreground-random", "coreclr")
 
 OTHERS = (
+    "coreclr-k-centre",
     "coreclr-mfc",
     "coreclr-frozen",
     "round-robin",

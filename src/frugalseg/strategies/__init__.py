@@ -66,7 +66,8 @@ STRATEGIES: Mapping[str, Strategy] = {
     "coreclr": CoreClr(),
     "coreclr-mfc": CoreClr(multi=MultiFeatureSettings()),
     "coreclr-frozen": CoreClr(FrozenGeneralist()),
-    "coreclr-paper": CoreClr(GroupContrastive(PRESETS["paper"])),
+    "coreclr-k-centre": CoreClr(cover="centre"),
+    "coreclr-paper": CoreClr(GroupContrastive(PRESETS["paper"]), cover="centre"),
 }
 
 

@@ -1,18 +1,22 @@
 """CoreCLR: the units that cover the pool best, in features that an encoder has learnt from the pool itself.
 
 Before the first round an encoder learns from all pictures by group-based contrast; then each round takes the units
-farthest from everything labelled (greedy k-centre), by the distance of the features alone or by the multi-feature
-distance. Where nothing is labelled yet, the first unit is the most typical one, and each patient gives one unit before
-any gives a second: a few odd patients cannot take the whole first budget.
+that bring all others nearest to something labelled (greedy k-median), by the distance of the features alone or by the
+multi-feature distance. As published it is greedy k-centre: the units farthest from everything labelled. Where nothing
+is labelled yet, k-centre starts with the most typical unit, and each patient gives one unit before any gives a second:
+a few odd patients cannot take the whole first budget.
 
 Source: "Integrating Deep Metric Learning with Coreset for Active Learning in 3D Segmentation" and its code (CoreCLR).
-We differ: see `embedding.contrastive` and `multi_feature`; also (a) the start is the most typical unit and not an
-unseeded random one, (b) uncertainty multiplies the distance, so that a labelled unit is never picked again.
+We differ: see `embedding.contrastive` and `multi_feature`; also (a) k-median, because with a few units k-centre buys
+the oddest ones, which stand for nothing else (docs/methods/coreclr.md has the numbers); (b) k-centre's start is the
+most typical unit and not an unseeded random one, (c) uncertainty multiplies the distance, so that a labelled unit is
+never picked again.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -23,6 +27,7 @@ from frugalseg.strategies.embedding.embedder import Embedder, cache_of, unit_len
 from frugalseg.strategies.embedding.pictures import fingerprint, read_pixels
 from frugalseg.strategies.features import Describe
 from frugalseg.strategies.k_centre import Distance, k_centre_by, uncertain
+from frugalseg.strategies.k_median import k_median_by
 from frugalseg.strategies.multi_feature import FeatureTerm, MultiFeatureSettings, Term, multi_feature, nearest_of
 from frugalseg.strategies.places import Places, places_of
 from frugalseg.strategies.reasons import Reason, reasons
@@ -31,19 +36,18 @@ from frugalseg.strategies.scores import entropy_map, score_units
 
 @dataclass(frozen=True)
 class CoreClr:
-    """K-centre on an embedding; with `multi` on the multi-feature distance.
+    """Coverage by an embedding; with `multi` by the multi-feature distance.
 
-    What the embedder learns is kept in the view's cache and depends on the view's seed; the round's random numbers are
-    not used. `cap` is the quantile above which all distances count the same, against outliers.
+    `cover` is "median" or, as published, "centre". What the embedder learns is kept in the view's cache and depends on
+    the view's seed; the round's random numbers are not used.
     """
 
     embedder: Embedder = field(default_factory=GroupContrastive)
     multi: MultiFeatureSettings | None = None
-    patients_first: bool = True
-    cap: float | None = None
+    cover: Literal["median", "centre"] = "median"
 
     def rank(self, view: PoolView, budget: int, rng: np.random.Generator) -> list[Unit]:
-        """At most `budget` units, the farthest first; units with strokes only come when nothing else is left."""
+        """At most `budget` units, the best first; units with strokes only come when nothing else is left."""
         places = places_of(view)
         with cache_of(view) as folder:
             features, term = self._distance(view, places, folder)
@@ -68,23 +72,19 @@ class CoreClr:
         return features, multi_feature(view, places, features, pixels, self.multi)
 
     def _order(self, view: PoolView, places: Places, features: np.ndarray, term: Term, budget: int) -> list[int]:
+        drawn, weight = places.drawn, self._weight(view, places)
+        if self.cover == "median":
+            picks = k_median_by(term.columns, len(places.units), n=budget, labelled=drawn, weight=weight)
+            return [int(i) for i in picks]
         distance, n = nearest_of(term), len(places.units)
-        drawn = [int(i) for i in places.drawn]
         first = int((features @ features.mean(0)).argmax())
         started: list[int] = []
-        if self.patients_first and not drawn:
+        if not len(drawn):
             apart = _apart(distance, places.groups, first)
             n_first = min(budget, len(np.unique(places.groups)))
             started = k_centre_by(apart, n, n=n_first, first=first).order.tolist()
-        rest = k_centre_by(
-            distance,
-            n,
-            n=budget - len(started),
-            labelled=[*drawn, *started],
-            weight=self._weight(view, places),
-            cap=self.cap,
-            first=first,
-        )
+        centres = [*drawn, *started]
+        rest = k_centre_by(distance, n, n=budget - len(started), labelled=centres, weight=weight, first=first)
         return [*started, *rest.order.tolist()]
 
     def _weight(self, view: PoolView, places: Places) -> np.ndarray | None:
