@@ -2,6 +2,7 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from frugalseg.data.label import InstanceLabel
@@ -54,6 +55,21 @@ def test_no_threshold_finds_an_organ():
         for value in (1, 2, 3):
             assert (label == value).sum() > 50
             assert best_window(image, label == value) < 0.65
+
+
+def test_brightness_does_not_tell_chambers_from_vessels_but_shows_where_they_end():
+    for index in range(4):
+        image, label = first("chambers", index=index)
+        for value in (1, 2):
+            chamber = label == value
+            assert chamber.sum() > 300
+            assert best_window(image, chamber) < 0.65
+            rim = ndimage.binary_dilation(chamber, iterations=3) & ~ndimage.binary_dilation(chamber, iterations=2)
+            rim &= label == 0
+            assert np.median(image[chamber]) > np.percentile(image[rim], 75)
+    means = [first("chambers", index=k) for k in range(8)]
+    contrasts = [np.median(image[label > 0]) - np.median(image[label == 0]) for image, label in means]
+    assert max(contrasts) > 1.5 * min(contrasts)  # scans differ
 
 
 def test_otsu_does_not_find_bubbles():

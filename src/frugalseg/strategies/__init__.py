@@ -14,7 +14,7 @@ from frugalseg.errors import SettingsError, lookup
 from frugalseg.seeds import stream
 from frugalseg.strategies.bald import Bald
 from frugalseg.strategies.clasp_pe import ClaspPE
-from frugalseg.strategies.coreclr import CoreClr
+from frugalseg.strategies.coreclr import CoreClr, described_by
 from frugalseg.strategies.coregcn import CoreGcn
 from frugalseg.strategies.coreset import Coreset
 from frugalseg.strategies.embedding.contrastive import PRESETS, GroupContrastive
@@ -42,6 +42,9 @@ from frugalseg.strategies.viewing import view_of
 if TYPE_CHECKING:
     from frugalseg.specialist.model import Model
 
+SELF_SUPERVISED = described_by(GroupContrastive())
+"""Features as TypiClust and ProbCover want them, learnt from the pool without labels; CoreCLR's."""
+
 STRATEGIES: Mapping[str, Strategy] = {
     "random": Random(),
     "strided": Strided(),
@@ -59,8 +62,8 @@ STRATEGIES: Mapping[str, Strategy] = {
     "variance-ratio": VarianceRatio(),
     "coreset": Coreset(),
     "coreset-pixels": Coreset(pixels),
-    "typiclust": TypiClust(),
-    "probcover": ProbCover(),
+    "typiclust": TypiClust(SELF_SUPERVISED),
+    "probcover": ProbCover(SELF_SUPERVISED),
     "vaal": Vaal(),
     "coregcn": CoreGcn(),
     "coreclr": CoreClr(),

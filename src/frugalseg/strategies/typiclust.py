@@ -29,7 +29,8 @@ class TypiClust:
 
     A cluster's most typical unit has the smallest mean distance to its nearest neighbours among the cluster's
     unlabelled units. Source: Hacohen et al. 2022, algorithm 1, K-means variant; its self-supervised features are what
-    `describe` gives, by default those of the current model, or thumbnails before the first.
+    `describe` gives (by default those of the current model, or thumbnails before the first). The `typiclust` of the
+    registry has those that CoreCLR learns from the pool.
     """
 
     def __init__(self, describe: Describe = features) -> None:

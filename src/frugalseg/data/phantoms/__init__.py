@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from frugalseg.data.case import Case
 from frugalseg.data.phantoms.anatomy import ANATOMY
 from frugalseg.data.phantoms.bubbles import BUBBLES
+from frugalseg.data.phantoms.chambers import CHAMBERS
 from frugalseg.data.phantoms.raters import RATED
 from frugalseg.data.phantoms.shapes import SHAPES, SHAPES_INSTANCES
 from frugalseg.data.phantoms.source import PhantomKind, PhantomSource, PhantomTruth
@@ -16,6 +17,7 @@ from frugalseg.errors import SettingsError, lookup
 
 PHANTOMS: Mapping[str, PhantomKind] = {
     "anatomy": ANATOMY,
+    "chambers": CHAMBERS,
     "bubbles": BUBBLES,
     "shapes": SHAPES,
     "shapes-instances": SHAPES_INSTANCES,

@@ -6,7 +6,7 @@ threshold finds them.
 
 import numpy as np
 
-from frugalseg.data.phantoms.noise import grain, rician, smooth_field, to_uint8
+from frugalseg.data.phantoms.noise import grain, partial_volume, rician, smooth_field, to_uint8
 from frugalseg.data.phantoms.source import PhantomKind
 
 CLASSES = ("background", "head", "tail", "duct")
@@ -66,12 +66,8 @@ def _scanned(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """What a scanner makes of it: texture, partial volume, uneven coil, noise."""
     shape = image.shape
     image = image + 0.03 * grain(shape, 0.8, rng)
-    blurred = np.pad(image, 1, mode="edge")
-    for axis in range(3):
-        blurred = 0.5 * blurred + 0.25 * (np.roll(blurred, 1, axis) + np.roll(blurred, -1, axis))
-    blurred = blurred[1:-1, 1:-1, 1:-1]
     field = np.exp(0.16 * smooth_field(shape, (2, 2, 2), rng))
-    return to_uint8(rician(blurred * field, 0.045, rng))
+    return to_uint8(rician(partial_volume(image) * field, 0.045, rng))
 
 
 ANATOMY = PhantomKind("anatomy", make_anatomy, CLASSES, shape=(48, 48, 40), spacing=(1.0, 1.0, 1.5))
