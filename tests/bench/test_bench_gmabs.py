@@ -107,6 +107,8 @@ def test_each_part_of_the_ablation_is_one_more_than_the_part_before():
     assert [o.get("denoise", True) for o in options] == [False, True, True, True]
     assert ["clip" not in o for o in options] == [False, False, True, True]
     assert ["guard" not in o for o in options] == [False, False, False, True]
+    overlap, confirmed = (ARMS[arm]["train.options"] for arm in ("+overlap", "+confirmed"))
+    assert overlap == {**confirmed, "labels": {"views": {"unconfirmed": "silent"}}}
 
 
 def test_a_budget_that_is_no_number_of_rounds_is_refused():

@@ -39,6 +39,18 @@ def test_the_label_is_that_of_the_objects(tmp_path):
     assert ((found.weight > 0) == (found.label != UNKNOWN)).all()
 
 
+@pytest.mark.parametrize(("unconfirmed", "said"), [("background", 0), ("silent", UNKNOWN)])
+def test_an_object_that_the_specialist_alone_sees_is_background(tmp_path, unconfirmed, said):
+    image, truth = scene()
+    nothing = ball((15, 6, 16), 3)
+    belief = belief_of(np.where(nothing, 2, truth).astype(np.uint8), blur=0.3)
+    store = store_in(tmp_path, views=ViewSettings(unconfirmed=unconfirmed))
+    store.refresh("a", image, belief)
+    label = store.load("a").label
+    assert (label[nothing] == said).mean() > 0.8
+    assert all(dice(label == c, truth == c) > 0.9 for c in (1, 2))
+
+
 def test_a_second_refresh_with_the_same_belief_asks_nothing(tmp_path):
     image, truth = scene()
     generalist = BrightInBox()

@@ -14,7 +14,7 @@ from frugalseg.generalists.classic import Classic
 from frugalseg.metrics.overlap import dice
 from frugalseg.prompt.fusion import Votes, fuse
 from frugalseg.prompt.slices import PromptSettings
-from frugalseg.prompt.views import ViewSettings, Work, answers, ask, revised, viewing_axes
+from frugalseg.prompt.views import ViewSettings, Work, answers, ask, revised, viewing_axes, without_unconfirmed
 from view_worlds import SHAPE, BrightInBox, belief_of, scene
 
 AXES = (0, 1, 2)
@@ -101,6 +101,34 @@ def test_an_answer_about_something_else_is_silence_and_not_background():
     assert not strict.silent[0][truth == 1].any()
     loose = votes_of(BrightInBox(), image, belief, axes=(1,), least_overlap=0)
     assert loose.claims[0, 1, :, 18][ball].mean() > 0.9
+
+
+def test_an_object_that_no_answer_has_fitted_is_background_and_one_that_some_have_stays_silent():
+    classes = np.zeros((8, 8, 6), np.uint8)
+    classes[1:3, 1:3, 0:4], classes[5:7, 5:7, 2:6] = 1, 1
+    classes[5, 1, 5] = 2
+    votes = Votes.none(2, 3, classes.shape)
+    votes.silent[:] = classes > 0
+    votes.claims[1, 0, 1:3, 1:3, 2] = True  # one view, one slice of the first object
+    found = without_unconfirmed(votes, classes, (0, 2), every=1)
+    first, others = classes == 1, classes > 0
+    first[5:] = False
+    assert np.array_equal(found.silent, np.stack([first, first]))
+    assert found.claims is votes.claims
+    rare = without_unconfirmed(votes, classes, (0, 2), every=2)
+    shown = np.zeros((2, *classes.shape), bool)
+    shown[0, ::2], shown[1, ..., ::2] = True, True
+    assert np.array_equal(rare.silent, np.stack([first, first]) | (others & ~shown))
+
+
+def test_a_claim_for_another_class_confirms_nothing_and_a_picture_is_left_alone():
+    classes = np.zeros((6, 6, 4), np.uint8)
+    classes[1:3, 1:3, 1:3] = 2
+    votes = Votes.none(1, 3, classes.shape)
+    votes.claims[0, 0, 1, 1, 1] = True  # for class 1
+    assert not without_unconfirmed(votes, classes, (2,), every=1).silent[0][classes == 2].any()
+    flat = Votes.none(1, 3, (6, 6))
+    assert without_unconfirmed(flat, classes[..., 1], (-1,), every=1) is flat
 
 
 def test_slices_that_are_left_out_are_silent():

@@ -156,24 +156,30 @@ PROBE = """
 import resource, sys
 import numpy as np
 from frugalseg.strategies.k_centre import k_centre
+from frugalseg.strategies.k_median import k_median_by
+from frugalseg.strategies.multi_feature import FeatureTerm
 
 def peak_mb():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 x = np.load(sys.argv[1], mmap_mode="r")
 before = peak_mb()
-found = k_centre(x, 20, labelled=range(2000), weight=np.ones(len(x)), cap=0.99)
-print(len(set(found.order)), peak_mb() - before - x.nbytes / 2**20)
+picks = {
+    "k-centre": lambda: k_centre(x, 20, labelled=range(2000), weight=np.ones(len(x)), cap=0.99).order,
+    "k-median": lambda: k_median_by(FeatureTerm(x).columns, len(x), n=20, labelled=range(2000)),
+}[sys.argv[2]]()
+print(len(set(picks)), peak_mb() - before - x.nbytes / 2**20)
 """
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_units_need_less_than_a_gigabyte_above_their_features(tmp_path):
+@pytest.mark.parametrize("rule", ["k-centre", "k-median"])
+def test_a_hundred_thousand_units_need_less_than_a_gigabyte_above_their_features(tmp_path, rule):
     file = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float16, (100_000, 512))
     for start in range(0, len(file), 10_000):
         file[start : start + 10_000] = cloud(start, n=10_000, d=512)
     file.flush()
-    command = [sys.executable, "-c", PROBE, str(tmp_path / "x.npy")]
+    command = [sys.executable, "-c", PROBE, str(tmp_path / "x.npy"), rule]
     n, mb = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert n == "20"
     assert float(mb) < 1000

@@ -65,6 +65,7 @@ def test_columns_and_pairs_of_every_term_agree(seed):
     for term in [*terms, GapTerm(numbers / 2), unit_free([(1.0, t) for t in terms], 9, seed=0)]:
         a, b = rng.integers(0, 9, (2, 12))
         assert_allclose(term.between(a, b), term.columns(b)[a, np.arange(12)], atol=2e-3)
+        assert_allclose(term.columns(b, a), term.columns(b)[a], atol=2e-3)
 
 
 def test_terms_are_divided_by_their_medians():

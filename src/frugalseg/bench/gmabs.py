@@ -48,6 +48,8 @@ PLAIN: dict[str, Any] = {
 
 ALL_ANSWERS = {key: PLAIN[key] for key in ("labels", "label_dice", "guard")}
 
+SILENT: dict[str, Any] = {"labels": {"views": {"unconfirmed": "silent"}}}
+
 ARMS: Mapping[str, dict[str, Any]] = {
     "sparse-only": {"train.method": "supervised"},
     "mean-teacher": {"train.method": "mean-teacher"},
@@ -56,7 +58,8 @@ ARMS: Mapping[str, dict[str, Any]] = {
     "+denoise": {"train.method": "gmabs", "train.options": {**PLAIN, "denoise": True}},
     "+clip": {"train.method": "gmabs", "train.options": {**ALL_ANSWERS, "falling": False}},
     "+falling": {"train.method": "gmabs", "train.options": ALL_ANSWERS},
-    "+overlap": {"train.method": "gmabs", "train.options": {"label_dice": 0, "guard": None}},
+    "+overlap": {"train.method": "gmabs", "train.options": {**SILENT, "label_dice": 0, "guard": None}},
+    "+confirmed": {"train.method": "gmabs", "train.options": {"label_dice": 0, "guard": None}},
     "unguarded": {"train.method": "gmabs", "train.options": {"guard": None}},
     "full": {"train.method": "gmabs", "train.options": {}},
     "full+random": {"train.method": "gmabs", "train.options": {}},
@@ -67,8 +70,9 @@ ARMS: Mapping[str, dict[str, Any]] = {
 }
 """What makes an arm: changes to the campaign. Each arm up to `full` has one part more than the one before: the second
 perturbation, the generalist's labels, confident learning, clipped logits, the falling weight (so far GM-ABS as it was
-published), answers that hardly overlap what was asked about thrown away, Dice on the labels (`unguarded`), the guard,
-which also keeps a quarter of the drawn scans from the first teacher.
+published), answers that hardly overlap what was asked about thrown away, objects that no answer has fitted taught as
+background, Dice on the labels (`unguarded`), the guard, which also keeps a quarter of the drawn scans from the first
+teacher.
 """
 
 HEADLINE = ("sparse-only", "mean-teacher", "full", "dense")

@@ -6,7 +6,7 @@ all, and only when something has changed. A training that was killed and goes on
 that step, and refreshing again gives the same bits: prompts are compared with those that were answered last.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +24,20 @@ from frugalseg.prompt.guard import guarded
 from frugalseg.prompt.label_file import LabelState, case_folder, read_state, write_state
 from frugalseg.prompt.prototypes import Belief
 from frugalseg.prompt.slices import NOTHING, Asked, PromptSettings, moved
-from frugalseg.prompt.views import Answer, Place, ViewSettings, Work, answers, ask, revised, viewing_axes
+from frugalseg.prompt.views import (
+    Answer,
+    Place,
+    ViewSettings,
+    Work,
+    answers,
+    ask,
+    revised,
+    viewing_axes,
+    without_unconfirmed,
+)
 from frugalseg.settings import Settings
 
-FORMAT = 1
+FORMAT = 2
 """Counts up when the same prompts would be made or answered otherwise."""
 
 
@@ -42,7 +52,7 @@ class PseudoLabelSettings(Settings):
 
 PUBLISHED = PseudoLabelSettings(
     prompts=PromptSettings(rule="published", add_point=2),
-    views=ViewSettings(axes=(0, 1, 2), least_overlap=0),
+    views=ViewSettings(axes=(0, 1, 2), least_overlap=0, unconfirmed="silent"),
     fusion=FusionSettings(label_strategy="majority", short_of_votes="background", weighted=False),
     least_iou=1.0,
 )
@@ -105,7 +115,7 @@ class PseudoLabels:
             return Refreshed(case, n_asked, 0, Work())
         replies = list(self._answers(case, image, belief, changed))
         votes = revised(votes, axes, replies)
-        said = _label(votes, belief, self.settings.fusion, is_asked=n_asked > 0)
+        said = self._label(votes, belief, axes, is_asked=n_asked > 0)
         state = LabelState(key, dict(sorted({**kept, **changed}.items())), votes, said, belief.classes, drawn)
         write_state(self._path(case, step), state)
         return Refreshed(case, n_asked, len(changed), sum((r.work for r in replies), Work()))
@@ -138,6 +148,15 @@ class PseudoLabels:
     def _answers(self, case: str, image: Image, belief: Belief, asked: Mapping[Place, Asked]) -> Iterator[Answer]:
         least = self.settings.views.least_overlap
         return answers(self.generalist, image, belief, asked, case=case, least_overlap=least)
+
+    def _label(self, votes: Votes, belief: Belief, axes: Sequence[int], *, is_asked: bool) -> PseudoLabel:
+        """The fused label; unknown everywhere when the specialist saw no object, for then nobody was asked."""
+        views = self.settings.views
+        if not is_asked:
+            votes = Votes(votes.claims, np.ones_like(votes.silent))
+        elif views.unconfirmed == "background":
+            votes = without_unconfirmed(votes, belief.classes, axes, every=views.every)
+        return fuse(votes, belief.similarity, self.settings.fusion)
 
     def _moved(self, new: Asked, last: Asked) -> bool:
         return moved(new, last, least_iou=self.settings.least_iou)
@@ -174,10 +193,3 @@ def _checked(case: str, image: Image, belief: Belief, expert: np.ndarray | None)
             f"{case}: image {shape}, belief {belief.classes.shape} and drawn label {drawn.shape} have different shapes"
         )
     return drawn
-
-
-def _label(votes: Votes, belief: Belief, settings: FusionSettings, *, is_asked: bool) -> PseudoLabel:
-    """The fused label; unknown everywhere when the specialist saw no object, of which the generalist knows nothing."""
-    if not is_asked:
-        votes = Votes(votes.claims, np.ones_like(votes.silent))
-    return fuse(votes, belief.similarity, settings)

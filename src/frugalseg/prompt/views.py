@@ -5,10 +5,12 @@ Only slices that carry an object are encoded. What the generalist answers is pai
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, UInt8
 from pydantic import Field
+from scipy import ndimage
 
 from frugalseg.data.geometry import Geometry
 from frugalseg.data.image import Image
@@ -40,6 +42,7 @@ class ViewSettings(Settings):
     narrowest: int = Field(20, ge=1)  # pixels of a slice's shorter side at least; ours
     every: int = Field(1, ge=1)  # only slices whose index is a multiple; the others say nothing; ours
     least_overlap: float = Field(0.7, ge=0, le=1)  # IoU of an answer and what was asked about; ours, GM-ABS has 0
+    unconfirmed: Literal["background", "silent"] = "background"  # what an object is that no answer has fitted; ours
 
 
 @dataclass(frozen=True)
@@ -175,7 +178,8 @@ def painted(
     """What the answers claim of a slice (N, H, W) for N object classes, and where the generalist has said nothing.
 
     An answer that is about something else than the piece it was asked about is thrown away: the pixels of its box that
-    no other answer claims are then silent, since calling them background would teach that the object is not there.
+    no other answer claims are then silent, since calling them background would teach that the object is not there (but
+    see `without_unconfirmed`).
     """
     claims = np.zeros((n_objects, *belief.classes.shape), bool)
     silent = np.zeros(belief.classes.shape, bool)
@@ -188,3 +192,29 @@ def painted(
         else:
             silent[box] = True
     return claims, silent & ~claims.any(0)
+
+
+def without_unconfirmed(
+    votes: Votes, classes: UInt8[np.ndarray, "*space"], axes: Sequence[int], *, every: int
+) -> Votes:
+    """The votes in which objects that the specialist sees, but no answer has fitted anywhere, are background.
+
+    An object is a piece of a class in 3D, touching corners included; an answer has fitted where some view claims a
+    voxel of it for that class. In the slices of it that were shown, each `every`th, the view then is not silent. A
+    piece of which some slices were confirmed keeps the others silent. A picture has no further slices that could
+    confirm a piece: votes on it are left as they are.
+    """
+    if classes.ndim < 3:
+        return votes
+    doubtful = np.zeros(classes.shape, bool)
+    for value in range(1, votes.claims.shape[1] + 1):
+        pieces, n = ndimage.label(classes == value, structure=np.ones((3, 3, 3)))
+        confirmed = np.zeros(n + 1, bool)
+        confirmed[np.unique(pieces[votes.claims[:, value - 1].any(0)])] = True
+        confirmed[0] = True
+        doubtful |= ~confirmed[pieces]
+    silent = votes.silent.copy()
+    for view, axis in enumerate(axes):
+        shown = (slice(None),) * axis + (slice(None, None, every),)
+        silent[(view, *shown)] &= ~doubtful[shown]
+    return Votes(votes.claims, silent)

@@ -67,7 +67,7 @@ STRATEGIES: Mapping[str, Strategy] = {
     "vaal": Vaal(),
     "coregcn": CoreGcn(),
     "coreclr": CoreClr(),
-    "coreclr-mfc": CoreClr(multi=MultiFeatureSettings()),
+    "coreclr-mfc": CoreClr(multi=MultiFeatureSettings(), cover="centre"),
     "coreclr-frozen": CoreClr(FrozenGeneralist()),
     "coreclr-k-centre": CoreClr(cover="centre"),
     "coreclr-paper": CoreClr(GroupContrastive(PRESETS["paper"]), cover="centre"),

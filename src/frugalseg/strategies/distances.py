@@ -1,6 +1,7 @@
 """Distances from many points to a few, in blocks: never N x N, whatever the number of points."""
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 
 import numpy as np
 from jaxtyping import Float, Float32, Int
@@ -38,6 +39,13 @@ class Points:
 
     def __len__(self) -> int:
         return len(self.features)
+
+    def part(self, indices: Sequence[int] | np.ndarray) -> "Points":
+        """Some of the points, in memory, less the same mean."""
+        some = copy(self)
+        some.features = self.features[np.asarray(indices, np.int64)]
+        some.norms = self.norms[np.asarray(indices, np.int64)]
+        return some
 
     def rows(self, indices: Sequence[int] | np.ndarray) -> Float32[np.ndarray, "k d"]:
         """These points, less the mean."""

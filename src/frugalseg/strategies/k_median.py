@@ -15,9 +15,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from frugalseg.strategies.k_centre import TIE
+from frugalseg.strategies.multi_feature import ALL, Rows
 
-Columns = Callable[[np.ndarray], np.ndarray]
-"""Indices of k points -> the distances (N, k) of all N points to each of them; 0 or more, the same in both ways."""
+Columns = Callable[[np.ndarray, Rows], np.ndarray]
+"""Indices of k points, rows -> the distances (n, k) of n points to each of the k; 0 or more, the same in both ways."""
 
 WITNESSES = 4096
 """Points at most whose distances count."""
@@ -65,7 +66,7 @@ class _Saving:
         self.witnesses = np.unique(np.rint(evenly).astype(np.int64))
         self.gap = np.full(len(self.witnesses), np.inf)
         for start in range(0, len(centres), AT_ONCE):
-            near = columns(centres[start : start + AT_ONCE])[self.witnesses].min(1)
+            near = columns(centres[start : start + AT_ONCE], self.witnesses).min(1)
             self.gap = np.minimum(self.gap, near)
         self.gap[np.isin(self.witnesses, centres)] = 0
 
@@ -76,7 +77,7 @@ class _Saving:
         is_open = not np.isfinite(self.gap).all()
         for start in range(0, len(self.witnesses), AT_ONCE):
             part = slice(start, start + AT_ONCE)
-            distances = np.asarray(self.columns(self.witnesses[part]), np.float64)
+            distances = np.asarray(self.columns(self.witnesses[part], ALL), np.float64)
             if is_open:
                 total -= distances.sum(1)
                 farthest = max(farthest, float(distances.max()))
@@ -89,12 +90,12 @@ class _Saving:
 
     def of(self, points: np.ndarray) -> Float[np.ndarray, " k"]:
         """What these points would save now."""
-        distances = np.asarray(self.columns(points)[self.witnesses], np.float64)
+        distances = np.asarray(self.columns(points, self.witnesses), np.float64)
         return np.asarray(np.maximum(self.gap[:, None] - distances, 0).sum(0))
 
     def add(self, centre: int) -> None:
         """Makes a point a centre."""
-        self.gap = np.minimum(self.gap, self.columns(np.array([centre]))[self.witnesses, 0])
+        self.gap = np.minimum(self.gap, self.columns(np.array([centre]), self.witnesses)[:, 0])
         self.gap[self.witnesses == centre] = 0
 
 

@@ -33,6 +33,11 @@ PAIRS = 2000
 AT_ONCE = 64
 """Centres to which distances are measured together."""
 
+ALL = slice(None)
+
+Rows = slice | Int[np.ndarray, " n"]
+"""The units to which distances are wanted: `ALL` of them, or their numbers."""
+
 
 class MultiFeatureSettings(Settings):
     """Weights of the terms; equal weights mean equal shares in the distance of two random units. All ours."""
@@ -50,8 +55,8 @@ class MultiFeatureSettings(Settings):
 class Term(Protocol):
     """A distance between N units, each named by its number."""
 
-    def columns(self, centres: Int[np.ndarray, " k"]) -> Float32[np.ndarray, "N k"]:
-        """The distance of every unit to each of the centres."""
+    def columns(self, centres: Int[np.ndarray, " k"], rows: Rows = ALL) -> Float32[np.ndarray, "n k"]:
+        """The distance of every unit, or of those in `rows`, to each of the centres."""
         ...
 
     def between(self, a: Int[np.ndarray, " n"], b: Int[np.ndarray, " n"]) -> Float32[np.ndarray, " n"]:
@@ -65,9 +70,10 @@ class FeatureTerm:
     def __init__(self, features: Float[np.ndarray, "N D"]) -> None:
         self.points = Points(features)
 
-    def columns(self, centres: Int[np.ndarray, " k"]) -> Float32[np.ndarray, "N k"]:
-        """The distance of every unit to each of the centres."""
-        blocks = self.points.squared(self.points.rows(centres))
+    def columns(self, centres: Int[np.ndarray, " k"], rows: Rows = ALL) -> Float32[np.ndarray, "n k"]:
+        """The distance of every unit, or of those in `rows`, to each of the centres."""
+        points = self.points if isinstance(rows, slice) else self.points.part(rows)
+        blocks = points.squared(self.points.rows(centres))
         return np.asarray(np.sqrt(np.concatenate([d for _, d in blocks])))
 
     def between(self, a: Int[np.ndarray, " n"], b: Int[np.ndarray, " n"]) -> Float32[np.ndarray, " n"]:
@@ -89,13 +95,13 @@ class PixelTerm:
         total = sum(self._rows(w).sum(0, dtype=np.float64) for w in self._blocks())
         self.mean = np.asarray(total / len(pixels), np.float32)  # taken off, so that fewer digits cancel
 
-    def columns(self, centres: Int[np.ndarray, " k"]) -> Float32[np.ndarray, "N k"]:
-        """The distance of every unit to each of the centres, under the centre's mask."""
+    def columns(self, centres: Int[np.ndarray, " k"], rows: Rows = ALL) -> Float32[np.ndarray, "n k"]:
+        """The distance of every unit, or of those in `rows`, to each of the centres, under the centre's mask."""
         m = np.stack([self._mask(int(c)) for c in centres])
         c = self._rows(centres)
         mc, constant, size = m * c, np.einsum("kp,kp->k", m, c * c), m.sum(1)
         squared = []
-        for where in self._blocks():
+        for where in self._blocks() if isinstance(rows, slice) else np.split(rows, range(ROWS, len(rows), ROWS)):
             x = self._rows(where)
             squared.append((x * x) @ m.T - 2 * (x @ mc.T) + constant)
         return np.asarray(np.sqrt(np.maximum(np.concatenate(squared), 0) / size))
@@ -124,9 +130,9 @@ class DifferenceTerm:
     def __init__(self, numbers: np.ndarray) -> None:
         self.numbers = numbers
 
-    def columns(self, centres: Int[np.ndarray, " k"]) -> Float32[np.ndarray, "N k"]:
-        """1 where every unit differs from each of the centres."""
-        return np.asarray(self.numbers[:, None] != self.numbers[centres][None, :], np.float32)
+    def columns(self, centres: Int[np.ndarray, " k"], rows: Rows = ALL) -> Float32[np.ndarray, "n k"]:
+        """1 where every unit, or each of those in `rows`, differs from each of the centres."""
+        return np.asarray(self.numbers[rows, None] != self.numbers[centres][None, :], np.float32)
 
     def between(self, a: Int[np.ndarray, " n"], b: Int[np.ndarray, " n"]) -> Float32[np.ndarray, " n"]:
         """1 where a and b differ."""
@@ -139,9 +145,9 @@ class GapTerm:
     def __init__(self, values: np.ndarray) -> None:
         self.values = np.asarray(values, np.float32)
 
-    def columns(self, centres: Int[np.ndarray, " k"]) -> Float32[np.ndarray, "N k"]:
-        """The difference of every unit to each of the centres."""
-        return np.asarray(np.abs(self.values[:, None] - self.values[centres][None, :]))
+    def columns(self, centres: Int[np.ndarray, " k"], rows: Rows = ALL) -> Float32[np.ndarray, "n k"]:
+        """The difference of every unit, or of those in `rows`, to each of the centres."""
+        return np.asarray(np.abs(self.values[rows, None] - self.values[centres][None, :]))
 
     def between(self, a: Int[np.ndarray, " n"], b: Int[np.ndarray, " n"]) -> Float32[np.ndarray, " n"]:
         """The difference of each a to the b at the same place."""
@@ -154,9 +160,9 @@ class WeightedTerms:
 
     terms: Sequence[tuple[float, Term]]
 
-    def columns(self, centres: Int[np.ndarray, " k"]) -> Float32[np.ndarray, "N k"]:
-        """The distance of every unit to each of the centres."""
-        return np.asarray(sum(np.float32(weight) * term.columns(centres) for weight, term in self.terms))
+    def columns(self, centres: Int[np.ndarray, " k"], rows: Rows = ALL) -> Float32[np.ndarray, "n k"]:
+        """The distance of every unit, or of those in `rows`, to each of the centres."""
+        return np.asarray(sum(np.float32(weight) * term.columns(centres, rows) for weight, term in self.terms))
 
     def between(self, a: Int[np.ndarray, " n"], b: Int[np.ndarray, " n"]) -> Float32[np.ndarray, " n"]:
         """The distance of each a to the b at the same place."""

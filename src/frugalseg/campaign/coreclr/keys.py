@@ -48,7 +48,7 @@ MEANINGLESS: Mapping[str, str] = {
     "data_geometry.gpus": _DEVICE,
     "data_geometry.seed": "all streams follow from the campaign's seed; the published selector never got it",
     "data_geometry.coreset_kwargs": _OF_STRATEGY,
-    "data_geometry.alg_string": "there is one greedy k-centre, exact and seeded",
+    "data_geometry.alg_string": "there is one greedy k-centre, exact and seeded; coreclr-frozen takes k-median",
     "data_geometry.metric": "distances are Euclidean; in the published code cosine has the wrong sign",
     "data_geometry.uncertainty_score_file": "uncertainty comes from the current models",
     "data_geometry.pos_wt": "each term is divided by its median, so that weights need no tuning to a data set",
