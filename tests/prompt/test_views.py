@@ -113,6 +113,7 @@ def test_an_object_that_no_answer_has_fitted_is_background_and_one_that_some_hav
     found = without_unconfirmed(votes, classes, (0, 2), every=1)
     first, others = classes == 1, classes > 0
     first[5:] = False
+    first |= classes == 2  # of which nothing was confirmed
     assert np.array_equal(found.silent, np.stack([first, first]))
     assert found.claims is votes.claims
     rare = without_unconfirmed(votes, classes, (0, 2), every=2)
@@ -124,9 +125,13 @@ def test_an_object_that_no_answer_has_fitted_is_background_and_one_that_some_hav
 def test_a_claim_for_another_class_confirms_nothing_and_a_picture_is_left_alone():
     classes = np.zeros((6, 6, 4), np.uint8)
     classes[1:3, 1:3, 1:3] = 2
+    classes[4:, 4:, 3] = 2
     votes = Votes.none(1, 3, classes.shape)
     votes.claims[0, 0, 1, 1, 1] = True  # for class 1
-    assert not without_unconfirmed(votes, classes, (2,), every=1).silent[0][classes == 2].any()
+    assert without_unconfirmed(votes, classes, (2,), every=1).silent.all()  # no object of class 2 was confirmed
+    votes.claims[0, 1, 4, 4, 3] = True
+    found = without_unconfirmed(votes, classes, (2,), every=1)
+    assert np.array_equal(~found.silent[0], (classes == 2) & (np.arange(4) < 3))
     flat = Votes.none(1, 3, (6, 6))
     assert without_unconfirmed(flat, classes[..., 1], (-1,), every=1) is flat
 

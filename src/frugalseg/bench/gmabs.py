@@ -71,8 +71,8 @@ ARMS: Mapping[str, dict[str, Any]] = {
 """What makes an arm: changes to the campaign. Each arm up to `full` has one part more than the one before: the second
 perturbation, the generalist's labels, confident learning, clipped logits, the falling weight (so far GM-ABS as it was
 published), answers that hardly overlap what was asked about thrown away, objects that no answer has fitted taught as
-background, Dice on the labels (`unguarded`), the guard, which also keeps a quarter of the drawn scans from the first
-teacher.
+background where others of their class were fitted, Dice on the labels (`unguarded`), the guard, which also keeps a
+quarter of the drawn scans from the first teacher.
 """
 
 HEADLINE = ("sparse-only", "mean-teacher", "full", "dense")
