@@ -30,15 +30,19 @@ from frugalseg.learn.confident import with_issues_corrected
 from frugalseg.methods.gmabs import GmAbs, refreshes
 from frugalseg.prompt.fusion import PseudoLabel
 from frugalseg.prompt.guard import Examined, judged
-from frugalseg.prompt.label_file import case_folder
+from frugalseg.prompt.label_file import case_folder, newest_state
 from frugalseg.prompt.prototypes import Prototypes, believe, expert_prototypes, mean_prototypes
 from frugalseg.prompt.pseudo_labels import PseudoLabels
-from frugalseg.prompt.views import Work
+from frugalseg.prompt.slices import Asked
+from frugalseg.prompt.views import Place, Work
 from frugalseg.seeds import stream
 from frugalseg.specialist.model import Model
 from frugalseg.specialist.plan import Plan
 from frugalseg.specialist.prepare import prepared_shape
 from frugalseg.specialist.resample import resample_label
+
+SAID = "said"
+"""Folder of the generalist's labels."""
 
 HELD_OUT = "held-out.json"
 """Which drawn cases were known, and which of them the first teacher does not learn from."""
@@ -73,7 +77,7 @@ class GeneralistLabels:
         self.pool, self.plan, self.folder, self.rater = pool, plan, folder, rater
         self.settings = method.settings
         self.method, self.model = method, Model(plan, method.teacher.net)
-        self.labels = PseudoLabels(folder / "said", generalist, self.settings.labels, seed=seed)
+        self.labels = PseudoLabels(folder / SAID, generalist, self.settings.labels, seed=seed)
         self.steps, self.seed = refreshes(self.settings), seed
 
     def refresh(self, step: int) -> None:
@@ -106,11 +110,7 @@ class GeneralistLabels:
 
     def take_over(self, earlier: Path) -> None:
         """Begins with the labels of an earlier run's folder, where this run has none yet."""
-        if not self.folder.exists() and earlier.exists():
-            part = self.folder.with_name(f".part-{self.folder.name}")
-            shutil.rmtree(part, ignore_errors=True)
-            shutil.copytree(earlier, part, copy_function=os.link)  # files are replaced, never written into
-            part.rename(self.folder)
+        share_labels(earlier, self.folder)
 
     def ready(self, case: str, step: int) -> np.ndarray:
         """What the training reads: labels and their trust, (2, *space) uint8 on the plan's spacing, as of a refresh."""
@@ -239,6 +239,15 @@ class GeneralistLabels:
         return _file(self.folder, what, case, f"{step:09d}.{suffix}")
 
 
+def share_labels(folder: Path, other: Path) -> None:
+    """Puts the labels of a folder into another place on the same disk too, where there are any and none there yet."""
+    if folder.exists() and not other.exists():
+        part = other.with_name(f".part-{other.name}")
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(folder, part, copy_function=os.link)  # files are replaced, never written into
+        part.rename(other)
+
+
 def refreshes_in(folder: Path) -> list[int]:
     """The steps before which labels were made, of a training whose labels lie in a folder."""
     return sorted(int(file.stem.split("-")[1]) for file in folder.glob("report-*.json"))
@@ -247,6 +256,12 @@ def refreshes_in(folder: Path) -> list[int]:
 def read_report(folder: Path, step: int) -> dict[str, Any]:
     """What a refresh took and how far each class is trusted (``verdict``, None without a guard)."""
     return dict(json.loads(_report_file(folder, step).read_text(encoding="utf-8")))
+
+
+def read_asked(folder: Path, case: str, step: int) -> Mapping[Place, Asked]:
+    """The prompts that the labels of a case answer, as of a refresh; of the last one only they are kept."""
+    state = newest_state(folder / SAID / case_folder(case), step)
+    return {} if state is None else state.asked
 
 
 def read_record(folder: Path, case: str, step: int) -> Record:

@@ -65,6 +65,12 @@ def test_arms_with_a_generalist_say_what_its_labels_were_worth(finished):
         assert keys <= set(metrics) if arm.startswith("full") else not keys & set(metrics)
 
 
+def test_arms_with_a_generalist_show_what_it_was_asked_and_said(finished):
+    titles = {arm: [panel.title for panel in finished.measured(arm, 0).pictures] for arm in RUN}
+    for arm in RUN:
+        assert any(t.startswith(f"{arm} labels of anatomy-") for t in titles[arm]) == arm.startswith("full")
+
+
 def test_the_active_arm_goes_on_with_one_training(finished):
     job = finished.trials.folder("full+active", 0) / "workspace" / "runs"
     assert len(sorted(job.glob("*/last.ckpt"))) == 3

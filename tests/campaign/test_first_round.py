@@ -7,9 +7,11 @@ import pytest
 from campaign_worlds import simulation
 
 from frugalseg.campaign.outcome import curve, write_outcome
+from frugalseg.campaign.rounds import TrainingRound
 from frugalseg.campaign.simulate import Simulation
 from frugalseg.campaign.watching import advised, dice_of_classes
-from frugalseg.training import Training
+from frugalseg.files import write_json
+from frugalseg.training import GENERALIST_LABELS, Training
 
 ARMS = {
     "arms": {"random": {"then.strategy": "random"}, "entropy": {"then.strategy": "entropy"}},
@@ -58,6 +60,24 @@ def test_the_first_round_is_trained_once_for_all_arms(finished):
     assert len(trained) == 2 * (1 + 2 * 2)  # of each seed one first round, and two further rounds of two arms
     first, second = (of(campaign, arm).runs(0)[0] for arm in ("random", "entropy"))
     assert (first.metrics, first.fingerprint, first.seconds) == (second.metrics, second.fingerprint, second.seconds)
+
+
+def test_what_taught_the_first_round_is_there_for_all_arms(tmp_path, monkeypatch):
+    finish = TrainingRound.finish
+
+    def taught(self, *args, **more):
+        if not more.get("model"):  # trained here, not taken over
+            write_json(self.workspace.run_folder(self.run) / GENERALIST_LABELS / "records" / "a.json", {"step": 3})
+        return finish(self, *args, **more)
+
+    monkeypatch.setattr(TrainingRound, "finish", taught)
+    campaign = simulation(tmp_path, **{**ARMS, "seeds": [0], "rounds": 0})
+    for _ in campaign.run():
+        pass
+    for arm in ("random", "entropy"):
+        workspace = of(campaign, arm)
+        file = workspace.run_folder(workspace.runs()[0]) / GENERALIST_LABELS / "records" / "a.json"
+        assert json.loads(file.read_text(encoding="utf-8")) == {"step": 3}
 
 
 def test_an_arm_alone_finds_what_it_finds_beside_others(finished, tmp_path):

@@ -21,7 +21,7 @@ from frugalseg.bench.bench import Bench, Job, Measurement, Preset, Stage
 from frugalseg.bench.campaigns import gone_through, refuse_test_data
 from frugalseg.bench.labels import LabelQuality, generalist_alone, label_metrics, label_panel, label_qualities
 from frugalseg.bench.slices import plan_of_slices
-from frugalseg.campaign.outcome import curve, extremes
+from frugalseg.campaign.outcome import curve, extremes, taught
 from frugalseg.campaign.settings import CampaignSettings
 from frugalseg.campaign.simulate import Simulation
 from frugalseg.data.pool import Pool
@@ -171,7 +171,7 @@ def measure(job: Job[GmAbsBenchSettings]) -> Generator[Stage, None, Measurement]
     metrics["seconds"] = sum(run.seconds for run in workspace.runs())
     if job.arm == "full":
         metrics["dice_generalist"] = yield from _alone(job, simulation, workspace, last)
-    pictures = [*extremes(simulation.pool, workspace, last, title=job.arm)]
+    pictures = [*taught(workspace, last, title=job.arm), *extremes(simulation.pool, workspace, last, title=job.arm)]
     return Measurement(metrics, (*_panels(qualities, job.arm), *pictures), None)
 
 
@@ -278,6 +278,6 @@ GMABS = Bench(
         ("dense", "full", "dice"),
     ),
     depends=depends,
-    gallery_note="The labels of the generalist over the training, then the worst and the best test case.",
+    gallery_note="The labels of the generalist over the training, on some slices, then the worst and the best test case.",
     uses_gpu=True,
 )

@@ -14,6 +14,8 @@ from pathlib import Path
 from frugalseg.campaign.rounds import TrainingRound, case_scores
 from frugalseg.evaluation import CaseScore
 from frugalseg.files import atomic_path, fingerprint_json, held, write_json
+from frugalseg.generalist_labels import share_labels
+from frugalseg.training import GENERALIST_LABELS
 
 MODEL, FOUND = "model.safetensors", "found.json"
 
@@ -42,9 +44,10 @@ class FirstRound:
         return (self.folder / FOUND).is_file()
 
     def keep(self) -> None:
-        """Leaves the model and its scores, just finished in this arm, for the others."""
+        """Leaves the model, what taught it and its scores, just finished in this arm, for the others."""
         workspace, number = self.training.workspace, self.training.run.id
         (run,) = [run for run in workspace.runs() if run.id == number]
+        share_labels(workspace.run_folder(run) / GENERALIST_LABELS, self.folder / GENERALIST_LABELS)
         with atomic_path(self.folder / MODEL) as part:
             shutil.copyfile(workspace.folder / str(run.model), part)
         scores = {score.case: score.scores for score in case_scores(workspace, run)}
@@ -55,6 +58,7 @@ class FirstRound:
         workspace, number = self.training.workspace, self.training.run.id
         if any(run.id == number and run.is_done for run in workspace.runs()):
             return
+        share_labels(self.folder / GENERALIST_LABELS, workspace.run_folder(self.training.run) / GENERALIST_LABELS)
         found = json.loads((self.folder / FOUND).read_text(encoding="utf-8"))
         scores = [CaseScore(case, values) for case, values in found["scores"].items()]
         self.training.finish(scores, seconds=found["seconds"], model=self.folder / MODEL)

@@ -1,7 +1,7 @@
 """What came of a campaign: its `results.json`, its curves, its pictures, its page."""
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 
 import yaml
@@ -11,10 +11,12 @@ from frugalseg.campaign.rounds import case_scores
 from frugalseg.campaign.simulate import Simulation
 from frugalseg.campaign.watching import advised
 from frugalseg.data.cost import strokes_of
+from frugalseg.data.label import SemanticLabel
 from frugalseg.data.pool import Pool
 from frugalseg.errors import DataError
 from frugalseg.evaluation import CaseScore
 from frugalseg.files import write_bytes
+from frugalseg.generalist_labels import read_asked, read_record, refreshes_in
 from frugalseg.report.budget import budgets_of
 from frugalseg.report.page import write_report
 from frugalseg.report.pictures import case_panel
@@ -31,7 +33,9 @@ from frugalseg.report.results import (
     write_results,
 )
 from frugalseg.report.tables import comparisons, rows_of
+from frugalseg.report.taught import taught_panel
 from frugalseg.specialist.model import Model
+from frugalseg.training import GENERALIST_LABELS
 from frugalseg.workspace import Drawn, Run, Workspace
 
 HEADLINE = "dice"
@@ -85,7 +89,10 @@ def write_workspace_page(workspace: Workspace, file: Path) -> None:
         rows=rows_of(points) if points else (),
         budgets=budgets_of(points, HEADLINE),
         advice=tuple(advised(workspace, AdviceSettings(), arm="this workspace", seed=0)),
-        gallery=tuple(extremes(workspace.pool, workspace, last[-1], title="latest")) if points else (),
+        gallery=(
+            *(extremes(workspace.pool, workspace, last[-1], title="latest") if points else ()),
+            *(taught(workspace, last[-1], title="latest") if last else ()),
+        ),
         chosen=tuple(chosen(workspace, arm="this workspace", seed=0)),
         configuration=yaml.safe_dump(dict(last[-1].settings) if last else dict(workspace.settings), sort_keys=False),
         facts={**environment().facts(), "data": workspace.data},
@@ -155,6 +162,20 @@ def extremes(pool: Pool, workspace: Workspace, run: Run, *, title: str) -> Itera
         yield _picture(pool, model, score, title=f"{title} {word}")
 
 
+def taught(workspace: Workspace, run: Run, *, title: str) -> Iterator[Panel]:
+    """A picture of what a generalist has said of the first case nobody has drawn, where one taught in this run."""
+    folder, pool = workspace.run_folder(run) / GENERALIST_LABELS, workspace.pool
+    drawn = set(pool.labelled())
+    for step in refreshes_in(folder)[-1:]:
+        found = ((case, read_asked(folder, case, step)) for case in workspace.split.train if case not in drawn)
+        for case, asked in islice(((c, a) for c, a in found if any(map(len, a.values()))), 1):
+            record = read_record(folder, case, step)
+            predicted, said = (SemanticLabel(x, pool.classes) for x in (record.predicted, record.said))
+            truth = pool.truth.semantic(case) if case in pool.truth else None
+            name = f"{title} labels of {case}"
+            yield taught_panel(pool[case].image(), predicted, said, truth, asked, title=name)
+
+
 def _picture(pool: Pool, model: Model, score: CaseScore, *, title: str) -> Panel:
     case = pool[score.case]
     image = case.image()
@@ -188,10 +209,11 @@ def _compared(simulation: Simulation, points: Sequence[CurvePoint]) -> tuple[Com
 
 
 def _gallery(simulation: Simulation) -> Iterator[Panel]:
-    """The worst and the best case of each arm, with the first seed it has finished."""
+    """The worst and the best case of each arm, with the first seed it has finished, and what taught it."""
     first = {arm: seed for arm, seed in reversed(simulation.finished())}
     for arm in simulation.settings.arms:
         if arm in first:
             workspace = simulation.workspace(arm, first[arm])
             run = [r for r in workspace.runs() if r.is_done][-1]
             yield from extremes(simulation.pool, workspace, run, title=arm)
+            yield from taught(workspace, run, title=arm)

@@ -40,7 +40,7 @@ def _example(text: str) -> dict[str, Any]:
 def demo(
     out: Annotated[Path, typer.Option("-o", "--out", help="Where the report and the pictures go.")] = Path("demo"),
 ) -> None:
-    """The whole loop on built-in data in minutes: no weights, no download."""
+    """The whole loop on built-in data in minutes; fetches LiteMedSAM (39 MB) for one arm, left out when offline."""
     from frugalseg.cli.simulation import run_demo
 
     run_demo(out)

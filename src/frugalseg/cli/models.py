@@ -55,10 +55,11 @@ def get_models(
     if weights is not None and len(names) > 1:
         raise SettingsError(f"--weights is one file, but {len(names)} names were given")
     for name in names:
-        _get(BUILT_ON.get(name, name), weights)
+        fetch(BUILT_ON.get(name, name), weights)
 
 
-def _get(name: str, weights: Path | None) -> None:
+def fetch(name: str, weights: Path | None = None) -> None:
+    """Fetches and verifies a weights file, with its progress shown; nothing is done for one that is here."""
     from frugalseg.generalists.store import check_weights, get_weights
 
     with Progress(*COLUMNS, console=console, transient=True) as progress:

@@ -3,24 +3,25 @@
 A label is worth learning from where it is better than what the learner already knows. So on every voxel that an expert
 has drawn and the generalist says something of, its label is compared with the teacher's own prediction, class by class:
 
-    weight = (Dice of the generalist - low) / (top - low), cut to 0..1
+    floor:    (Dice of the generalist - floor) / (2 margin)
+    teacher:  1 - (Dice of the teacher - Dice of the generalist) n / (n + 1) / margin, on n held-out cases
+    weight    the smaller of both, cut to 0..1
 
-`low` is a floor, for labels that are half wrong teach nothing good, not even a teacher that does not see the class yet:
-what it then takes for background it will never see. `top` is the teacher's Dice, but twice the margin above the floor
-at least. The Dice counts each voxel with the weight that it has in the loss, over all cases together, because a single
-plane may hold a few voxels of a class.
+Labels that are half wrong teach nothing good, not even a teacher that does not see the class yet: what it then takes
+for background it will never see. So there is a floor. And labels that are worse than the teacher have nothing to teach
+it; what a few cases say of that is drawn towards no difference, for one odd scan says little of the others. The Dice
+counts each voxel with the weight that it has in the loss, over all cases together, because a single plane may hold a
+few voxels of a class.
 
 Which comparison is honest. The expert's planes have shaped the teacher, its predictions there are learnt by heart, and
 it is the teacher whose prompts the generalist answers.
 
 - Held out: cases that neither trained the teacher nor lent their planes to the prototypes behind the prompts
   (validation cases, or cases drawn since the teacher was trained). Both sides are then what they are on cases that
-  nobody has drawn, and `low` is not below the teacher's Dice less the margin. Of a class that is drawn on such cases
-  only they count.
+  nobody has drawn, so only there are they compared with each other.
 - Seen: the planes that the teacher was trained on. Its Dice there says nothing of other scans, so "worse than the
-  teacher" would throw away labels that help elsewhere. But the prompts are nowhere better than there, so the
-  generalist's Dice is the most that can be hoped for: a class that is bad with such prompts is bad everywhere. `low` is
-  the floor alone.
+  teacher" would throw away labels that help elsewhere. But the prompts are nowhere better than there: a class that is
+  bad with such prompts is bad everywhere. They and the held-out ones together are held against the floor.
 
 A generalist cannot be blamed for what nobody pointed at: a class of which its labels are bad, but of which the teacher
 sees less than the floor, has no weight for now and is not settled; it should be asked about and judged again.
@@ -45,7 +46,7 @@ from frugalseg.settings import Settings
 class GuardSettings(Settings):
     """How strict the guard is; all ours, GM-ABS has none."""
 
-    margin: float = Field(0.05, gt=0, le=1)  # Dice below the teacher at which held-out cases leave no weight
+    margin: float = Field(0.05, gt=0, le=1)  # Dice below the teacher at which many held-out cases leave no weight
     floor: float = Field(0.5, ge=0, le=1)  # Dice at which no case leaves any weight
 
 
@@ -64,14 +65,16 @@ class Examined:
 class ClassVerdict:
     """What was found for one class, on the voxels where expert and generalist both say something.
 
-    `covered` is the part of the expert's voxels of the class that the generalist says something of. Where neither
-    drawing nor label has the class both Dice are None, nothing speaks against it, and the weight is 1. `settled` is
-    false where the teacher sees too little of the class for a verdict against it.
+    `generalist_dice` is that on all cases; `held_out` are the generalist's and the teacher's on the held-out cases on
+    which an expert has drawn the class, None where there is none or the generalist is silent there. `covered` is the
+    part of the expert's voxels of the class that the generalist says something of. Where neither drawing nor label has
+    the class the Dice is None, nothing speaks against it, and the weight is 1. `settled` is false where the teacher
+    sees too little of the class for a verdict against it.
     """
 
     value: int
     generalist_dice: float | None
-    teacher_dice: float | None
+    held_out: tuple[float, float] | None
     covered: float
     weight: float
     settled: bool
@@ -79,10 +82,7 @@ class ClassVerdict:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The verdicts on the object classes, in their order, the cases they rest on and of which kind these are.
-
-    On held-out cases, but for classes that none of them shows: those are judged on all.
-    """
+    """The verdicts on the object classes, in their order; the held-out cases they rest on, or else all of them."""
 
     basis: Literal["held-out", "seen", "nothing"]
     cases: tuple[str, ...]
@@ -103,25 +103,47 @@ def judged(examined: Sequence[Examined], n_classes: int, settings: GuardSettings
     for e in examined:
         if not e.expert.shape == e.said.label.shape == e.teacher.shape:
             raise DataError(f"{e.case}: what was drawn, said and predicted must have one shape to be compared")
-    classes = []
-    for c in range(1, n_classes):
-        show_it = [e for e in held_out if (e.expert == c).any()]
-        classes.append(_verdict(held_out if show_it else examined, c, settings, is_held_out=bool(show_it)))
+    classes = [_verdict(examined, c, settings) for c in range(1, n_classes)]
     return Verdict(basis, tuple(e.case for e in chosen), tuple(classes))
 
 
-def _verdict(examined: Sequence[Examined], value: int, settings: GuardSettings, *, is_held_out: bool) -> ClassVerdict:
-    counts = np.sum([_counts(e, value) for e in examined], 0) if examined else np.zeros(8)
-    both, said, teacher_both, teacher, drawn, drawn_all, found_all, teacher_all = (float(x) for x in counts)
-    covered = drawn / drawn_all if drawn_all else 0.0
-    if said + drawn == 0:
-        return ClassVerdict(value, None, None, covered, weight=1.0, settled=True)
-    mine, its = 2 * both / (said + drawn), 2 * teacher_both / (teacher + drawn) if teacher + drawn else 1.0
-    low = max(settings.floor, its - settings.margin) if is_held_out else settings.floor
-    top = max(its, settings.floor + 2 * settings.margin)
-    weight = float(np.clip((mine - low) / (top - low), 0, 1))
-    is_seen = 2 * found_all >= settings.floor * (teacher_all + drawn_all)
-    return ClassVerdict(value, mine, its, covered, weight=weight, settled=weight > 0 or is_seen)
+def _verdict(examined: Sequence[Examined], value: int, settings: GuardSettings) -> ClassVerdict:
+    everywhere = _Counts.of(examined, value)
+    if everywhere.mine is None:
+        return ClassVerdict(value, None, None, everywhere.covered, weight=1.0, settled=True)
+    weight = (everywhere.mine - settings.floor) / (2 * settings.margin)
+    show_it = [e for e in examined if e.is_held_out and (e.expert == value).any()]
+    there = _Counts.of(show_it, value)
+    held_out = None if there.mine is None else (there.mine, there.its)
+    if held_out is not None:
+        worse = (there.its - held_out[0]) * len(show_it) / (len(show_it) + 1)
+        weight = min(weight, 1 - worse / settings.margin)
+    is_seen = (there if show_it else everywhere).seen >= settings.floor
+    weight = float(np.clip(weight, 0, 1))
+    return ClassVerdict(value, everywhere.mine, held_out, everywhere.covered, weight, settled=weight > 0 or is_seen)
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Dice of the generalist (None: nobody has the class) and of the teacher where the generalist speaks; how much of
+    the class it covers; the teacher's Dice on all that the expert knows.
+    """
+
+    mine: float | None
+    its: float
+    covered: float
+    seen: float
+
+    @classmethod
+    def of(cls, examined: Sequence[Examined], value: int) -> "_Counts":
+        counts = np.sum([_counts(e, value) for e in examined], 0) if examined else np.zeros(8)
+        both, said, teacher_both, teacher, drawn, drawn_all, found_all, teacher_all = (float(x) for x in counts)
+        return cls(
+            2 * both / (said + drawn) if said + drawn else None,
+            2 * teacher_both / (teacher + drawn) if teacher + drawn else 1.0,
+            drawn / drawn_all if drawn_all else 0.0,
+            2 * found_all / (teacher_all + drawn_all) if teacher_all + drawn_all else 1.0,
+        )
 
 
 def _counts(e: Examined, value: int) -> np.ndarray:

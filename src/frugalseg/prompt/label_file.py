@@ -67,6 +67,17 @@ def read_state(path: Path) -> LabelState:
         raise DataError(f"{path}: damaged pseudo-label ({error}); delete it, the next refresh makes it anew") from None
 
 
+def state_files(folder: Path) -> list[Path]:
+    """The states in a case's folder, the oldest first; each is named by its step."""
+    return sorted(folder.glob("[0-9]*.npz"))
+
+
+def newest_state(folder: Path, step: int | None) -> LabelState | None:
+    """The newest state in a case's folder that is not newer than a step."""
+    files = [file for file in state_files(folder) if step is None or int(file.stem) <= step]
+    return read_state(files[-1]) if files else None
+
+
 def _state(arrays: Mapping[str, np.ndarray]) -> LabelState:
     about = json.loads(arrays["about"].tobytes())
     shape, (n_views, n_objects) = tuple(about["shape"]), about["claims"]

@@ -21,7 +21,7 @@ from frugalseg.files import fingerprint_array, fingerprint_json
 from frugalseg.generalists.generalist import Generalist
 from frugalseg.prompt.fusion import FusionSettings, PseudoLabel, Votes, fuse, with_expert
 from frugalseg.prompt.guard import guarded
-from frugalseg.prompt.label_file import LabelState, case_folder, read_state, write_state
+from frugalseg.prompt.label_file import LabelState, case_folder, newest_state, state_files, write_state
 from frugalseg.prompt.prototypes import Belief
 from frugalseg.prompt.slices import NOTHING, Asked, PromptSettings, moved
 from frugalseg.prompt.views import (
@@ -141,7 +141,7 @@ class PseudoLabels:
     def forget(self, *, before: int) -> None:
         """Deletes the labels that no step from `before` on reads any more: no training goes back beyond that."""
         for folder in sorted(self.folder.glob("*/")):
-            past = [file for file in _files(folder) if int(file.stem) <= before]
+            past = [file for file in state_files(folder) if int(file.stem) <= before]
             for file in past[:-1]:
                 file.unlink(missing_ok=True)
 
@@ -176,13 +176,7 @@ class PseudoLabels:
         return self.folder / case_folder(case)
 
     def _last(self, case: str, step: int | None) -> LabelState | None:
-        """The newest state that is not newer than a step."""
-        files = [file for file in _files(self._folder(case)) if step is None or int(file.stem) <= step]
-        return read_state(files[-1]) if files else None
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("[0-9]*.npz"))
+        return newest_state(self._folder(case), step)
 
 
 def _checked(case: str, image: Image, belief: Belief, expert: np.ndarray | None) -> np.ndarray:

@@ -43,9 +43,9 @@ def planes_of(geometry: Geometry, extent: np.ndarray) -> list[Plane]:
     planes go where most of it lies, through the middle where it is empty.
     """
     if geometry.ndim == 2:
-        return [Plane(-1, 0, "", aspect=geometry.spacing[0] / geometry.spacing[1])]
+        return [bare_plane(geometry, -1, 0)]
     if geometry.affine is None:
-        return [_bare_plane(geometry, axis, _fullest(extent, axis)) for axis in range(3)]
+        return [bare_plane(geometry, axis, _fullest(extent, axis)) for axis in range(3)]
     world, signs = _directions(geometry.matrix)
     order = sorted(range(3), key=lambda axis: -world[axis])
     return [_anatomical_plane(geometry, axis, _fullest(extent, axis), world=world, signs=signs) for axis in order]
@@ -58,7 +58,10 @@ def _fullest(extent: np.ndarray, axis: int) -> int:
     return int(best[len(best) // 2])
 
 
-def _bare_plane(geometry: Geometry, axis: int, index: int) -> Plane:
+def bare_plane(geometry: Geometry, axis: int, index: int) -> Plane:
+    """A slice of a volume as it lies in the array, or a 2D image itself, whose axis is -1."""
+    if geometry.ndim == 2:
+        return Plane(-1, 0, "", aspect=geometry.spacing[0] / geometry.spacing[1])
     rows, columns = (geometry.spacing[d] for d in range(3) if d != axis)
     return Plane(axis, index, f"axis {axis}, slice {index}", aspect=rows / columns)
 
