@@ -105,7 +105,7 @@ def test_an_answer_about_something_else_is_silence_and_not_background():
 
 def test_an_object_that_no_answer_has_fitted_is_background_and_one_that_some_have_stays_silent():
     classes = np.zeros((8, 8, 6), np.uint8)
-    classes[1:3, 1:3, 0:4], classes[5:7, 5:7, 2:6] = 1, 1
+    classes[1:3, 1:3, 0:5], classes[5:7, 5:7, 2:6] = 1, 1
     classes[5, 1, 5] = 2
     votes = Votes.none(2, 3, classes.shape)
     votes.silent[:] = classes > 0
@@ -129,9 +129,11 @@ def test_a_claim_for_another_class_confirms_nothing_and_a_picture_is_left_alone(
     votes = Votes.none(1, 3, classes.shape)
     votes.claims[0, 0, 1, 1, 1] = True  # for class 1
     assert without_unconfirmed(votes, classes, (2,), every=1).silent.all()  # no object of class 2 was confirmed
-    votes.claims[0, 1, 4, 4, 3] = True
-    found = without_unconfirmed(votes, classes, (2,), every=1)
-    assert np.array_equal(~found.silent[0], (classes == 2) & (np.arange(4) < 3))
+    small, large = (classes == 2) & (np.arange(4) == 3), (classes == 2) & (np.arange(4) < 3)
+    for confirmed, other, is_spoken in ((small, large, False), (large, small, True)):
+        votes.claims[0, 1] = confirmed
+        found = without_unconfirmed(votes, classes, (2,), every=1)
+        assert np.array_equal(~found.silent[0], other & is_spoken)
     flat = Votes.none(1, 3, (6, 6))
     assert without_unconfirmed(flat, classes[..., 1], (-1,), every=1) is flat
 

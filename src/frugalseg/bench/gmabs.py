@@ -278,6 +278,6 @@ GMABS = Bench(
         ("dense", "full", "dice"),
     ),
     depends=depends,
-    gallery_note="The labels of the generalist over the training, on some slices, then the worst and the best test case.",
+    gallery_note="The generalist’s labels over the training, on some slices, then the worst and the best test case.",
     uses_gpu=True,
 )

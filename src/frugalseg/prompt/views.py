@@ -42,9 +42,7 @@ class ViewSettings(Settings):
     narrowest: int = Field(20, ge=1)  # pixels of a slice's shorter side at least; ours
     every: int = Field(1, ge=1)  # only slices whose index is a multiple; the others say nothing; ours
     least_overlap: float = Field(0.7, ge=0, le=1)  # IoU of an answer and what was asked about; ours, GM-ABS has 0
-    unconfirmed: Literal["background", "silent"] = (
-        "background"  # what an object is that no answer fits, beside one; ours
-    )
+    unconfirmed: Literal["background", "silent"] = "background"  # what a lesser object is that no answer fits; ours
 
 
 @dataclass(frozen=True)
@@ -199,13 +197,13 @@ def painted(
 def without_unconfirmed(
     votes: Votes, classes: UInt8[np.ndarray, "*space"], axes: Sequence[int], *, every: int
 ) -> Votes:
-    """The votes in which objects that no answer has fitted are background, beside others of their class that some have.
+    """The votes in which objects that no answer has fitted are background, beside a larger one of their class that has.
 
     An object is a piece of a class in 3D, touching corners included; an answer has fitted where some view claims a
     voxel of it for that class. In the slices of a doubtful object that were shown, each `every`th, the view then is not
-    silent. An object of which some slices were confirmed keeps the others silent, and so does a class of which no
-    object was: there it may be the generalist who fails. (ACDC, labels of 30 scans at step 1,000 of a training: of 163
-    such objects of both cavities none was true; of four without a confirmed one beside them one was, the largest.) A
+    silent. An object of which some slices were confirmed keeps the others silent, and so does a class of which nothing
+    larger was: there it may be the generalist who fails. (ACDC, first labels of 37 scans: of 972 such objects of both
+    cavities six were true, 0.4 % of the voxels; of 82 beside nothing confirmed five were, 19 % of the voxels.) A
     picture has no further slices that could confirm a piece: votes on it are left as they are.
     """
     if classes.ndim < 3:
@@ -215,9 +213,10 @@ def without_unconfirmed(
         pieces, n = ndimage.label(classes == value, structure=np.ones((3, 3, 3)))
         confirmed = np.zeros(n + 1, bool)
         confirmed[np.unique(pieces[votes.claims[:, value - 1].any(0)])] = True
-        confirmed[0] = False  # the background is no object
-        if confirmed.any():
-            doubtful |= (pieces > 0) & ~confirmed[pieces]
+        sizes = np.bincount(pieces.ravel(), minlength=n + 1)
+        sizes[0] = 0  # the background is no object
+        largest = sizes[confirmed].max(initial=0)
+        doubtful |= ((sizes > 0) & (sizes < largest) & ~confirmed)[pieces]
     silent = votes.silent.copy()
     for view, axis in enumerate(axes):
         shown = (slice(None),) * axis + (slice(None, None, every),)
