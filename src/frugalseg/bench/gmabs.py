@@ -257,9 +257,9 @@ GMABS = Bench(
             seeds=1,
             arms=("sparse-only", "mean-teacher", "full", "dense"),
         ),
-        "quick": Preset("phantom=anatomy,n=40", {"train": TRAIN}, seeds=3, headline=HEADLINE, others=1),
+        "quick": Preset("phantom=chambers,n=40", {"train": TRAIN}, seeds=3, headline=HEADLINE, others=1),
         "full": Preset(
-            "phantom=anatomy,n=100",
+            "phantom=chambers,n=100",
             {"budget": 16, "schedule": "paper", "train": {**TRAIN, "fit": {**FIT, "steps": 10000, "lr": 0.002}}},
             seeds=3,
             headline=HEADLINE,
