@@ -33,7 +33,6 @@ from frugalseg.prompt.views import ViewSettings, viewing_axes
 from frugalseg.report.records import Panel
 from frugalseg.settings import Settings, override, parse
 from frugalseg.specialist.model import Model
-from frugalseg.strategies.placement import PARALLEL
 from frugalseg.training import GENERALIST_LABELS, TrainSettings
 from frugalseg.workspace import Run, Workspace
 
@@ -103,6 +102,7 @@ class GmAbsBenchSettings(Settings):
     schedule: Literal["quick", "paper"] = "quick"
     planes: Literal["auto", "orthogonal", "parallel"] = "auto"  # auto: parallel for stacks of thick slices
     placement: str = "centre"  # of orthogonal planes
+    slices: Literal["parallel", "parallel-thirds"] = "parallel"  # of parallel ones: at quarters, or one in each third
     test: float = Field(1 / 3, gt=0)  # scans to measure on: a fraction below 1 or a count; patients are never cut
     split_seed: int = 0
     side: int = Field(192, ge=8)  # pixels of a slice's longer side, at most, for a 2D network
@@ -132,7 +132,7 @@ def campaign_of(arm: str, seed: int, *, pool: Pool, data: str, settings: GmAbsBe
     rounds = math.ceil(s.budget / s.topk) if in_rounds else 0
     if in_rounds and s.budget % s.topk:
         raise SettingsError(f"budget {s.budget} cannot be bought in rounds of topk {s.topk}; choose a multiple")
-    planes = {"unit": "planes", "axis": axis or 0, "placement": s.placement if axis is None else PARALLEL}
+    planes = {"unit": "planes", "axis": axis or 0, "placement": s.placement if axis is None else s.slices}
     start = s.labeled_num if in_rounds else s.labeled_num + s.budget
     words = {
         "name": "gmabs",

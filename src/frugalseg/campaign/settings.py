@@ -45,7 +45,7 @@ class Purchase(Settings):
     @field_validator("placement")
     @classmethod
     def _is_placement(cls, name: str) -> str:
-        lookup({**PLACEMENTS, PARALLEL: None}, name, "placement")
+        lookup({**PLACEMENTS, **PARALLEL}, name, "placement")
         return name
 
 

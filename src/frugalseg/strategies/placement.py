@@ -4,6 +4,7 @@ The published option, planes through the middle of the object's true bounding bo
 """
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 
 import numpy as np
 
@@ -57,21 +58,35 @@ PLACEMENTS: Mapping[str, Place] = {
 }
 
 
-PARALLEL = "parallel"
-"""In the place of a placement of orthogonal planes: three slices across one axis, for stacks of thick slices."""
+def _quarters(n: int, _rng: np.random.Generator) -> list[int]:
+    return sorted({round(share * (n - 1)) for share in (0.25, 0.5, 0.75)})
+
+
+def _thirds(n: int, rng: np.random.Generator) -> list[int]:
+    edges = [round(k * n / 3) for k in range(4)]
+    return [int(rng.integers(a, b)) for a, b in pairwise(edges) if b > a]
+
+
+PARALLEL: Mapping[str, Callable[[int, np.random.Generator], list[int]]] = {
+    "parallel": _quarters,
+    "parallel-thirds": _thirds,
+}
+"""In the place of a placement of orthogonal planes: three slices across one axis, for stacks of thick slices.
+
+Number of slices, random numbers -> indices: at a quarter, the middle and three quarters, or one anywhere in each third,
+so that of several stacks some show the ends.
+"""
 
 
 def place(unit: Unit, view: PoolView, placement: str, *, rng: np.random.Generator) -> list[Unit]:
     """Three planes with their positions: one unit of orthogonal ones, or three slices across the view's axis.
 
-    Parallel slices lie at a quarter, the middle and three quarters of the axis. Raises `SettingsError` for an unknown
-    placement.
+    Raises `SettingsError` for an unknown placement.
     """
-    if placement != PARALLEL:
+    if placement not in PARALLEL:
         return [place_planes(unit, view, placement, rng=rng)]
     n = next(case.geometry.shape for case in view.cases if case.id == unit.case)[view.axis]
-    indices = sorted({round(share * (n - 1)) for share in (0.25, 0.5, 0.75)})
-    return [Unit(unit.case, "slice", view.axis, (index,)) for index in indices]
+    return [Unit(unit.case, "slice", view.axis, (index,)) for index in PARALLEL[placement](n, rng)]
 
 
 def place_planes(unit: Unit, view: PoolView, placement: str, *, rng: np.random.Generator) -> Unit:
