@@ -1,7 +1,7 @@
 """What came of a campaign: its `results.json`, its curves, its pictures, its page."""
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
 
 import yaml
@@ -165,15 +165,16 @@ def extremes(pool: Pool, workspace: Workspace, run: Run, *, title: str) -> Itera
 def taught(workspace: Workspace, run: Run, *, title: str) -> Iterator[Panel]:
     """A picture of what a generalist has said of the first case nobody has drawn, where one taught in this run."""
     folder, pool = workspace.run_folder(run) / GENERALIST_LABELS, workspace.pool
-    drawn = set(pool.labelled())
-    for step in refreshes_in(folder)[-1:]:
-        found = ((case, read_asked(folder, case, step)) for case in workspace.split.train if case not in drawn)
-        for case, asked in islice(((c, a) for c, a in found if any(map(len, a.values()))), 1):
-            record = read_record(folder, case, step)
+    steps, drawn = refreshes_in(folder), set(pool.labelled())
+    for case in workspace.split.train if steps else ():
+        asked = {} if case in drawn else read_asked(folder, case, steps[-1])
+        if any(map(len, asked.values())):
+            record = read_record(folder, case, steps[-1])
             predicted, said = (SemanticLabel(x, pool.classes) for x in (record.predicted, record.said))
             truth = pool.truth.semantic(case) if case in pool.truth else None
             name = f"{title} labels of {case}"
             yield taught_panel(pool[case].image(), predicted, said, truth, asked, title=name)
+            return
 
 
 def _picture(pool: Pool, model: Model, score: CaseScore, *, title: str) -> Panel:

@@ -1,6 +1,6 @@
 """`frugalseg run` and `frugalseg demo`: a simulation with its progress shown, its table printed, its report written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -10,31 +10,23 @@ from frugalseg.campaign.simulate import Progress, Simulation
 from frugalseg.cli.models import fetch
 from frugalseg.cli.show import Bar, bar, command_line, console, results_table, say
 from frugalseg.errors import FrugalsegError, lookup
+from frugalseg.generalists.registry import LITE
 from frugalseg.learn.hardware import Hardware
 from frugalseg.settings import parse, parse_assignments
-
-LITE = "lite-medsam"
-"""The generalist of the demo."""
 
 
 def run_demo(out: Path) -> None:
     """The built-in campaign on phantoms; arms that ask a generalist only where its weights are here or can be had."""
     with as_file(files("frugalseg") / "demo.yaml") as config:
-        arms = read_campaign(config).arms
-        missing = _out_of_reach({arm: words.get("train.method") == "gmabs" for arm, words in arms.items()})
-        only = ",".join(arm for arm in arms if arm not in missing) if missing else ""
+        only = ""
+        try:
+            fetch(LITE)
+        except (FrugalsegError, OSError) as error:
+            arms = read_campaign(config).arms
+            asking = [arm for arm, words in arms.items() if words.get("train.method") == "gmabs"]
+            say(f"left out: {', '.join(asking)}, for want of the generalist's weights ({error})")
+            only = ",".join(arm for arm in arms if arm not in asking)
         run_campaign(config, out, only=only, changes=[], device="cpu", threads=None)
-
-
-def _out_of_reach(asks: Mapping[str, bool]) -> list[str]:
-    """The arms that must be left out, because the weights of the generalist they ask are not to be had."""
-    try:
-        fetch(LITE)
-    except (FrugalsegError, OSError) as error:
-        missing = [arm for arm, it_asks in asks.items() if it_asks]
-        say(f"left out: {', '.join(missing)}, for want of the generalist's weights ({error})")
-        return missing
-    return []
 
 
 def run_campaign(

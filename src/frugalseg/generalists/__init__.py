@@ -20,7 +20,7 @@ def generalist(
 
     `weights` is a local file or transformers folder; without it those that ``frugalseg models get`` has fetched.
     `input_size` is for LiteMedSAM: 64, 128, 256 pixels, or what the picture needs. With `zoom` "auto" small objects are
-    looked at through a window. `device` is torch's word for where the networks compute, such as "cuda".
+    looked at through a window. `device` is torch's word for where the networks compute.
     Raises `SettingsError` for an unknown name, `WeightsError` for absent weights.
     """
     import torch

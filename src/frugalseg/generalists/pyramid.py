@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from frugalseg.generalists.generalist import Embedding, GeneralistInfo, View, check_prompts
 from frugalseg.generalists.masks import Masks
 from frugalseg.generalists.prompts import Prompts
-from frugalseg.generalists.sam import CPU, Intake, answered
+from frugalseg.generalists.sam import Intake, OnDevice, answered
 from frugalseg.generalists.sam_decoder import Decode
 
 Answers = tuple[Tensor, Tensor, Tensor]
@@ -24,7 +24,7 @@ NetworkPrompts = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
 """Points (P, N, 2), labels (P, N), boxes (P, 4), masks (P, 1, 4g, 4g), as `network_prompts` gives them."""
 
 
-class PyramidGeneralist:
+class PyramidGeneralist(OnDevice):
     """An encoder and a decoder that share several maps of the image, frozen.
 
     The encoder makes of pictures (B, 3, S, S) maps (B, K, h, w), the image tokens first, then finer ones; the decoder
@@ -37,13 +37,6 @@ class PyramidGeneralist:
         self.encoder = encoder
         self.decoder = decoder
         self.intake = intake
-        self.device = CPU
-
-    def to(self, device: torch.device) -> None:
-        """Lets the networks compute there from now on."""
-        self.device = device
-        self.encoder.to(device)
-        self.decoder.to(device)
 
     @torch.inference_mode()
     def embed(self, views: Sequence[View]) -> list[Embedding]:

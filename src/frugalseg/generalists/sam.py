@@ -72,12 +72,28 @@ def fitting_side(extent: tuple[float, float], sides: Sequence[int], *, least: in
 CPU = torch.device("cpu")
 
 
-class SamGeneralist:
+class OnDevice:
+    """An encoder and a decoder that compute on one device, the CPU until they are moved."""
+
+    encoder: nn.Module
+    decoder: nn.Module
+    device = CPU
+
+    def to(self, device: torch.device) -> None:
+        """Lets the networks compute there from now on."""
+        self.device = device
+        self.encoder.to(device)
+        self.decoder.to(device)
+
+
+class SamGeneralist(OnDevice):
     """An encoder (B, 3, S, S) -> (B, 256, g, g) and SAM's decoder, frozen.
 
     A prompt of one point alone is ambiguous and gets three candidates (Segment Anything, section 3); all other prompts
     get one. `input_size` is a side of the intake, or "auto": the one that fits the picture.
     """
+
+    decoder: SamDecoder
 
     def __init__(
         self,
@@ -92,13 +108,6 @@ class SamGeneralist:
         self.encoder = encoder.eval().requires_grad_(False)
         self.decoder = decoder.eval().requires_grad_(False)
         self.intake = intake if input_size == "auto" else replace(intake, sides=(input_size,))
-        self.device = CPU
-
-    def to(self, device: torch.device) -> None:
-        """Lets the networks compute there from now on."""
-        self.device = device
-        self.encoder.to(device)
-        self.decoder.to(device)
 
     @property
     def sides(self) -> tuple[int, ...]:

@@ -23,10 +23,10 @@ it is the teacher whose prompts the generalist answers.
   teacher" would throw away labels that help elsewhere. But the prompts are nowhere better than there: a class that is
   bad with such prompts is bad everywhere. They and the held-out ones together are held against the floor.
 
+In both, the generalist's label must be the one without the expert's planes written over it.
+
 A generalist cannot be blamed for what nobody pointed at: a class of which its labels are bad, but of which the teacher
 sees less than the floor, has no weight for now and is not settled; it should be asked about and judged again.
-
-In both, the generalist's label must be the one without the expert's planes written over it.
 """
 
 from collections.abc import Sequence

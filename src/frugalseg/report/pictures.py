@@ -1,6 +1,6 @@
 """Pictures of cases: image, truth and prediction side by side; overlays; contact sheets."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Label = SemanticLabel | InstanceLabel
 Column = tuple[str, Label | None]
+Over = Callable[["Axes", Plane], None]
 
 _COLUMN_IN, _DPI = {2: 3.6, 3: 2.5}, 140
 _THINNEST = 0.12
@@ -39,12 +40,12 @@ def case_panel(image: Image, truth: Label, prediction: Label, *, title: str, cap
     """
     columns: list[Column] = [("image", None), ("truth", truth), ("prediction", prediction)]
     alt = f"{title}: the image, the outline of the truth and the outline of the prediction"
-    return Panel(title, caption, _picture(image, columns, drawn(truth) | drawn(prediction)), alt)
+    return Panel(title, caption, planes_png(image, columns, _fullest(image, drawn(truth) | drawn(prediction))), alt)
 
 
 def overlay_png(path: Path, image: Image, label: Label, *, title: str = "label") -> None:
     """Writes a PNG of the image beside the image with the label's outlines, through the label's largest areas."""
-    write_bytes(path, _picture(image, [("image", None), (title, label)], drawn(label)))
+    write_bytes(path, planes_png(image, [("image", None), (title, label)], _fullest(image, drawn(label))))
 
 
 def contact_sheet(panels: Sequence[Panel], path: Path, *, columns: int | None = None) -> None:
@@ -57,14 +58,20 @@ def contact_sheet(panels: Sequence[Panel], path: Path, *, columns: int | None = 
     write_bytes(path, _sheet(panels, columns))
 
 
-def _picture(image: Image, columns: Sequence[Column], extent: np.ndarray) -> bytes:
-    """One row a plane, one column a label, in a PNG."""
+def _fullest(image: Image, extent: np.ndarray) -> list[Plane]:
+    """The planes through most of a boolean array (*space), without those that would be a thin strip."""
+    planes = planes_of(image.geometry, extent)
+    return [p for p in planes if _proportion(p, extent) >= _THINNEST] or planes
+
+
+def planes_png(
+    image: Image, columns: Sequence[Column], planes: Sequence[Plane], *, over: Mapping[str, Over] | None = None
+) -> bytes:
+    """One row a plane, one column a label, in a PNG; `over` draws on the columns of these names too."""
     from matplotlib.figure import Figure
 
     labels = [label for _, label in columns if label is not None]
     shown, width = brightness(image), _COLUMN_IN[image.geometry.ndim]
-    planes = planes_of(image.geometry, extent)
-    planes = [p for p in planes if _proportion(p, shown) >= _THINNEST] or planes
     heights = [min(_proportion(plane, shown), 1.3) * width for plane in planes]
     foot = _FOOT_IN if any(isinstance(label, SemanticLabel) for label in labels) else _GAP_IN
     with plain_style():
@@ -76,6 +83,8 @@ def _picture(image: Image, columns: Sequence[Column], extent: np.ndarray) -> byt
                 _show(axes, plane, shown, is_first=column == 0)
                 if label is not None:
                     draw_label(axes, plane, label)
+                if over and name in over:
+                    over[name](axes, plane)
                 if row == 0:
                     axes.set_title(name, color=INK, fontsize=10, pad=5)
         draw_legend(figure, labels)

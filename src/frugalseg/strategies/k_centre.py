@@ -60,7 +60,9 @@ def k_centre_by(
     distances of the points still free, so that the farthest are equal and an outlier draws no more than they.
     `first` is picked first where nothing is labelled. Of equal points the first in order is picked.
     """
-    _check(n_points, labelled, weight, cap=cap, first=first)
+    check_points(n_points, [*labelled, first], weight)
+    if cap is not None and not 0 < cap <= 1:
+        raise ValueError(f"cap={cap}: a quantile lies above 0 and at most at 1")
     centres = np.asarray(labelled, np.int64)
     free = np.ones(n_points, bool)
     free[centres] = False
@@ -81,15 +83,12 @@ def uncertain(uncertainty: Float[np.ndarray, " N"], *, beta: float = 1.0, eps: f
     return np.asarray((eps + uncertainty) ** beta)
 
 
-def _check(
-    n_points: int, labelled: Sequence[int] | np.ndarray, weight: np.ndarray | None, *, cap: float | None, first: int
-) -> None:
-    if any(not 0 <= i < n_points for i in (*labelled, first)):
-        raise ValueError(f"labelled and first must be indices of the {n_points} points")
+def check_points(n_points: int, centres: Sequence[int] | np.ndarray, weight: np.ndarray | None) -> None:
+    """Raises `ValueError` unless the centres are points and there is one weight, not below 0, for each point."""
+    if any(not 0 <= i < n_points for i in centres):
+        raise ValueError(f"the first and all labelled points must be indices of the {n_points} points")
     if weight is not None and (weight.shape != (n_points,) or not (weight >= 0).all()):
         raise ValueError(f"weight must hold {n_points} numbers, none below 0, one for each point")
-    if cap is not None and not 0 < cap <= 1:
-        raise ValueError(f"cap={cap}: a quantile lies above 0 and at most at 1")
 
 
 def _gap(distance: Distance, centres: np.ndarray, n_points: int) -> np.ndarray:

@@ -14,17 +14,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from frugalseg.strategies.k_centre import TIE
-from frugalseg.strategies.multi_feature import ALL, Rows
+from frugalseg.strategies.k_centre import TIE, check_points
+from frugalseg.strategies.multi_feature import ALL, AT_ONCE, Rows
 
 Columns = Callable[[np.ndarray, Rows], np.ndarray]
 """Indices of k points, rows -> the distances (n, k) of n points to each of the k; 0 or more, the same in both ways."""
 
 WITNESSES = 4096
 """Points at most whose distances count."""
-
-AT_ONCE = 64
-"""Points to which distances are measured together."""
 
 
 def k_median_by(
@@ -41,7 +38,7 @@ def k_median_by(
     the point with the smallest mean distance to all. A `weight` multiplies what each point saves. Of equal points the
     first in order is picked.
     """
-    _check(n_points, labelled, weight)
+    check_points(n_points, labelled, weight)
     centres = np.asarray(labelled, np.int64)
     free = np.ones(n_points, bool)
     free[centres] = False
@@ -111,10 +108,3 @@ def _best(saving: _Saving, bound: np.ndarray, free: Bool[np.ndarray, " N"], scal
         highest = doubtful[np.argsort(-score[doubtful], kind="stable")[:AT_ONCE]]
         bound[highest] = saving.of(highest)
         fresh[highest] = True
-
-
-def _check(n_points: int, labelled: Sequence[int] | np.ndarray, weight: np.ndarray | None) -> None:
-    if any(not 0 <= i < n_points for i in labelled):
-        raise ValueError(f"labelled must be indices of the {n_points} points")
-    if weight is not None and (weight.shape != (n_points,) or not (weight >= 0).all()):
-        raise ValueError(f"weight must hold {n_points} numbers, none below 0, one for each point")

@@ -6,7 +6,7 @@ threshold finds them.
 
 import numpy as np
 
-from frugalseg.data.phantoms.noise import grain, partial_volume, rician, smooth_field, to_uint8
+from frugalseg.data.phantoms.noise import bent_grid, scanned, smooth_field
 from frugalseg.data.phantoms.source import PhantomKind
 
 CLASSES = ("background", "head", "tail", "duct")
@@ -18,7 +18,7 @@ DUCT = 0.18  # as dark as others
 
 def make_anatomy(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """One volume and its exact label."""
-    grid = _bent_grid(shape, rng)
+    grid = _turned_grid(shape, rng)
     label = _organs(grid, rng)
     body = (grid[0] / 0.92) ** 2 + (grid[1] / 0.86) ** 2 < 1
     rim = body & ((grid[0] / 0.80) ** 2 + (grid[1] / 0.74) ** 2 > 1)
@@ -27,13 +27,12 @@ def make_anatomy(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[np.n
         image[mask & body & ~rim] = brightness
     for value, brightness in zip((1, 2, 3), (*ORGANS, DUCT), strict=True):
         image[label == value] = brightness + rng.normal(0, 0.015)
-    return _scanned(image, rng), {"exact": label}
+    return scanned(image, rng, coil=0.16, noise=0.045), {"exact": label}
 
 
-def _bent_grid(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+def _turned_grid(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """Coordinates (3, *shape) from -1 to 1, turned a little and bent by a smooth field."""
-    axes = np.meshgrid(*[np.linspace(-1, 1, n, dtype=np.float32) for n in shape], indexing="ij")
-    bent = np.stack([a + 0.06 * smooth_field(shape, (3, 3, 3), rng) for a in axes])
+    bent = bent_grid(shape, 0.06, rng)
     angle = rng.normal(0, 0.10)
     c, s = np.cos(angle), np.sin(angle)
     return np.stack([c * bent[0] - s * bent[1], s * bent[0] + c * bent[1], bent[2]]).astype(np.float32)
@@ -60,14 +59,6 @@ def _lumps(shape: tuple[int, ...], rng: np.random.Generator) -> list[tuple[np.nd
     brightness = [*ORGANS, DUCT, 0.78]
     fields = [smooth_field(shape, (6, 6, 5), rng) for _ in brightness]
     return [(f > 1.3, b + float(rng.normal(0, 0.02))) for f, b in zip(fields, brightness, strict=True)]
-
-
-def _scanned(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What a scanner makes of it: texture, partial volume, uneven coil, noise."""
-    shape = image.shape
-    image = image + 0.03 * grain(shape, 0.8, rng)
-    field = np.exp(0.16 * smooth_field(shape, (2, 2, 2), rng))
-    return to_uint8(rician(partial_volume(image) * field, 0.045, rng))
 
 
 ANATOMY = PhantomKind("anatomy", make_anatomy, CLASSES, shape=(48, 48, 40), spacing=(1.0, 1.0, 1.5))

@@ -7,7 +7,7 @@ that is told where to look finds the border.
 
 import numpy as np
 
-from frugalseg.data.phantoms.noise import grain, partial_volume, rician, smooth_field, to_uint8
+from frugalseg.data.phantoms.noise import bent_grid, scanned, smooth_field
 from frugalseg.data.phantoms.source import PhantomKind
 
 CLASSES = ("background", "left", "right")
@@ -19,8 +19,7 @@ BLOOD, MUSCLE, TISSUE = (0.62, 0.95), (0.22, 0.40), (0.42, 0.60)
 
 def make_chambers(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """One volume and its exact label."""
-    axes = np.meshgrid(*[np.linspace(-1, 1, n, dtype=np.float32) for n in shape], indexing="ij")
-    grid = np.stack([a + 0.05 * smooth_field(shape, (3, 3, 3), rng) for a in axes])
+    grid = bent_grid(shape, 0.05, rng)
     label, muscle = _heart(grid, rng)
     blood, dark, tissue = (float(rng.uniform(*limits)) for limits in (BLOOD, MUSCLE, TISSUE))
     body = (grid[0] / 0.95) ** 2 + (grid[1] / 0.92) ** 2 < 1
@@ -29,7 +28,7 @@ def make_chambers(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[np.
         image[(smooth_field(shape, (6, 6, 4), rng) > 1.15) & body] = brightness
     image[muscle] = dark
     image[label > 0] = blood
-    return _scanned(image, rng), {"exact": label}
+    return scanned(image, rng, coil=0.2, noise=0.05), {"exact": label}
 
 
 def _heart(grid: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -46,13 +45,6 @@ def _heart(grid: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.n
     label[(right < 1) & (left >= wall)] = 2
     label[left < 1] = 1
     return label, ((left < wall + 0.12) | (right < 1.22)) & (label == 0)
-
-
-def _scanned(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What a scanner makes of it: texture, partial volume, uneven coil, noise."""
-    image = image + 0.03 * grain(image.shape, 0.8, rng)
-    field = np.exp(0.2 * smooth_field(image.shape, (2, 2, 2), rng))
-    return to_uint8(rician(partial_volume(image) * field, 0.05, rng))
 
 
 CHAMBERS = PhantomKind("chambers", make_chambers, CLASSES, shape=(48, 48, 32), spacing=(1.0, 1.0, 1.5))

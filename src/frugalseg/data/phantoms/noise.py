@@ -44,12 +44,21 @@ def grain(shape: Sequence[int], sigma: float, rng: np.random.Generator) -> np.nd
     return np.asarray(noise / noise.std())
 
 
-def partial_volume(image: np.ndarray) -> np.ndarray:
-    """Each voxel of a volume mixed with its neighbours along all three axes."""
+def bent_grid(shape: Sequence[int], bend: float, rng: np.random.Generator) -> np.ndarray:
+    """Coordinates (3, *shape) from -1 to 1, each moved by a smooth field of deviation `bend`; float32."""
+    axes = np.meshgrid(*[np.linspace(-1, 1, n, dtype=np.float32) for n in shape], indexing="ij")
+    return np.stack([a + bend * smooth_field(shape, (3, 3, 3), rng) for a in axes])
+
+
+def scanned(image: np.ndarray, rng: np.random.Generator, *, coil: float, noise: float) -> np.ndarray:
+    """What a scanner makes of a volume, as uint8: texture, partial volume, an uneven coil, noise."""
+    image = image + 0.03 * grain(image.shape, 0.8, rng)
     blurred = np.pad(image, 1, mode="edge")
     for axis in range(3):
         blurred = 0.5 * blurred + 0.25 * (np.roll(blurred, 1, axis) + np.roll(blurred, -1, axis))
-    return blurred[1:-1, 1:-1, 1:-1]
+    blurred = blurred[1:-1, 1:-1, 1:-1]
+    field = np.exp(coil * smooth_field(image.shape, (2, 2, 2), rng))
+    return to_uint8(rician(blurred * field, noise, rng))
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
