@@ -35,7 +35,10 @@ SETTINGS = {
     "options": {
         "generalist": "classic",
         "held_out": 0.5,
-        "guard": {"floor": 0.0},  # so that all is settled at once: in ten steps a teacher learns to see nothing
+        "guard": {
+            "floor": 0.0,
+            "least_covered": 0.0,
+        },  # so that all is settled at once: in ten steps a teacher learns to see nothing
         "labels": {"prompts": {"add_point": 0}, "views": {"least_overlap": 0.3}},
     },
     "fit": {"steps": STEPS, "lr": 0.01, "checkpoint_every": 4, "tensorboard": False},
@@ -180,6 +183,22 @@ def test_a_class_that_the_teacher_does_not_see_yet_is_asked_about_and_judged_aga
     assert second["verdict"]["basis"] == "held-out"
     assert third["verdict"] == second["verdict"]
     assert third["work"]["decoded"] == 0
+
+
+def test_what_was_drawn_in_a_hidden_case_is_not_taught_by_its_labels_either(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generalist_labels, "judged", judging(False, True))
+    folder = tmp_path / GENERALIST_LABELS
+    for more, step in ((4, 3), (2, 5)):
+        weights_after(training(pool, tmp_path), more)
+        for case in pool.labelled():
+            drawn = pool.label(case).array
+            is_object = (drawn > 0) & (drawn != UNKNOWN)
+            is_hidden = step == 3 and case in read_report(folder, 3)["verdict"]["cases"]
+            ready = np.load(folder / "ready" / case / f"{step:09d}.npy")[0]
+            taught = ready[is_object] == drawn[is_object]
+            assert not taught.any() if is_hidden else taught.all()
 
 
 def test_after_the_last_refresh_everything_is_learnt_from(

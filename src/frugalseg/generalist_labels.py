@@ -76,7 +76,8 @@ class GeneralistLabels:
     ) -> None:
         self.pool, self.plan, self.folder, self.rater = pool, plan, folder, rater
         self.settings = method.settings
-        self.method, self.model = method, Model(plan, method.teacher.net)
+        # Prompts need no denser windows than usual, whatever a protocol prescribes for measuring.
+        self.method, self.model = method, Model(plan.model_copy(update={"step": None}), method.teacher.net)
         self.labels = PseudoLabels(folder / SAID, generalist, self.settings.labels, seed=seed)
         self.steps, self.seed = refreshes(self.settings), seed
 
@@ -99,8 +100,9 @@ class GeneralistLabels:
         weights = None if verdict is None else np.array([1.0, *(c["weight"] for c in verdict["classes"])])
         if weights is not None:
             self.method.trust(weights.tolist())
+        still_hidden = self._hidden(step, _standing(verdict))
         for case in self._mine():
-            self._make_ready(case, step, weights)
+            self._make_ready(case, step, weights, is_hidden=case.id in still_hidden)
         processes.barrier()
         if processes.is_first():
             took = {"work": asdict(work), "seconds": time.monotonic() - began}
@@ -142,10 +144,12 @@ class GeneralistLabels:
 
         They stay hidden as long as a class is not settled that they could speak of, at most until the last refresh.
         """
-        if not start:
-            return self.held_out
-        is_open = len(self._settled(start)) < len(self.plan.classes) - 1
-        return self.held_out if is_open and start != self.steps[-1] else ()
+        return self._hidden(start, self._settled(start))
+
+    def _hidden(self, start: int, settled: Mapping[int, dict[str, Any]]) -> tuple[str, ...]:
+        is_open = len(settled) < len(self.plan.classes) - 1
+        is_last = start == max(self.steps, default=0)
+        return self.held_out if not start or (is_open and not is_last) else ()
 
     def _mine(self) -> Iterator[Case]:
         """This process's share of the cases."""
@@ -186,15 +190,8 @@ class GeneralistLabels:
         return said
 
     def _settled(self, start: int) -> dict[int, dict[str, Any]]:
-        """The guard's verdicts of a refresh that stand until the end, by class: on cases the teacher had not seen.
-
-        What they do not trust at all is not asked again. None before the first refresh, which is said by 0.
-        """
-        if self.settings.guard is None or not start:
-            return {}
-        verdict = read_report(self.folder, start)["verdict"]
-        stands = verdict["basis"] == "held-out"
-        return {c["value"]: c for c in verdict["classes"] if stands and c["settled"]}
+        """The guard's verdicts of a refresh that stand until the end; none before the first, which is said by 0."""
+        return _standing(read_report(self.folder, start)["verdict"]) if start else {}
 
     def _verdict(
         self, step: int, hidden: Sequence[str], settled: Mapping[int, dict[str, Any]], *, earlier: int
@@ -216,8 +213,8 @@ class GeneralistLabels:
         predicted = read_record(self.folder, case, step).predicted
         return Examined(case, drawn, self._said(case, step), predicted, case in hidden)
 
-    def _make_ready(self, case: Case, step: int, weights: np.ndarray | None) -> None:
-        found = self.labels.load(case.id, step=step, weights=weights)
+    def _make_ready(self, case: Case, step: int, weights: np.ndarray | None, *, is_hidden: bool) -> None:
+        found = self.labels.load(case.id, step=step, weights=weights, is_hidden=is_hidden)
         if found is None:
             raise DataError(f"{self.folder}: the labels of {case.id} are gone; start again in another folder")
         trust = np.rint(TRUST * found.weight.astype(np.float64)).astype(np.uint8)
@@ -237,6 +234,16 @@ class GeneralistLabels:
 
     def _file(self, what: str, case: str, step: int, suffix: str) -> Path:
         return _file(self.folder, what, case, f"{step:09d}.{suffix}")
+
+
+def _standing(verdict: Mapping[str, Any] | None) -> dict[int, dict[str, Any]]:
+    """By class what stands until the end: what was found on cases the teacher had not seen, where it is settled.
+
+    What has no weight there is not asked about again.
+    """
+    if verdict is None or verdict["basis"] != "held-out":
+        return {}
+    return {c["value"]: c for c in verdict["classes"] if c["settled"]}
 
 
 def share_labels(folder: Path, other: Path) -> None:

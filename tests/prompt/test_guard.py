@@ -130,6 +130,30 @@ def test_a_class_nobody_shows_and_no_case_at_all_hold_nothing_against_it():
     assert (absent.generalist_dice, absent.held_out, absent.weight) == (None, None, 1)
 
 
+def speaking_of(e: Examined, share: float) -> Examined:
+    """The generalist is silent on the other voxels."""
+    weight = np.where(np.arange(e.expert.shape[2]) < int(share * e.expert.shape[2]), 1, 0).astype(np.float16)
+    return replace(e, said=PseudoLabel(e.said.label, np.broadcast_to(weight, e.expert.shape)))
+
+
+def test_a_class_that_was_drawn_but_hardly_spoken_of_is_not_judged_yet():
+    for c in judged([speaking_of(case(0.0, 0.5), 0.0)], 3).classes:
+        assert (c.generalist_dice, c.covered, c.weight, c.settled) == (None, 0, 0, False)
+    for c in judged([speaking_of(case(0.0, 0.5), 0.08)], 3).classes:
+        assert 0 < c.covered < 0.1
+        assert (c.weight, c.settled) == (0, False)
+    assert judged([speaking_of(case(0.0, 0.5), 0.3)], 3).weights.tolist() == [1, 1, 1]
+
+
+def test_a_held_out_case_counts_as_far_as_the_generalist_speaks_of_it():
+    whole, part = (speaking_of(case(0.4, 0.25), share) for share in (1, 0.5))
+    settings = GuardSettings(margin=0.3, floor=0)
+    for c in judged([part], 3, settings).classes:
+        mine, its = c.held_out
+        assert c.weight == pytest.approx(1 - (its - mine) * c.covered / (c.covered + 1) / 0.3)
+    assert all(c.covered == 1 for c in judged([whole], 3, settings).classes)
+
+
 def test_cases_are_judged_together_in_any_order():
     cases = [case(0.1, 0.4, name="a"), case(0.3, 0.3, name="b")]
     assert judged(cases, 3) == judged(cases[::-1], 3)

@@ -4,7 +4,8 @@ A label is worth learning from where it is better than what the learner already 
 has drawn and the generalist says something of, its label is compared with the teacher's own prediction, class by class:
 
     floor:    (Dice of the generalist - floor) / (2 margin)
-    teacher:  1 - (Dice of the teacher - Dice of the generalist) n / (n + 1) / margin, on n held-out cases
+    teacher:  1 - (Dice of the teacher - Dice of the generalist) n / (n + 1) / margin, on n held-out cases, each
+              counted as far as the generalist speaks of what was drawn there
     weight    the smaller of both, cut to 0..1
 
 Labels that are half wrong teach nothing good, not even a teacher that does not see the class yet: what it then takes
@@ -26,7 +27,8 @@ it is the teacher whose prompts the generalist answers.
 In both, the generalist's label must be the one without the expert's planes written over it.
 
 A generalist cannot be blamed for what nobody pointed at: a class of which its labels are bad, but of which the teacher
-sees less than the floor, has no weight for now and is not settled; it should be asked about and judged again.
+sees less than the floor, has no weight for now and is not settled; it should be asked about and judged again. So should
+one that was drawn, but of which the generalist says hardly anything there: nobody knows how good the rest is.
 """
 
 from collections.abc import Sequence
@@ -48,6 +50,7 @@ class GuardSettings(Settings):
 
     margin: float = Field(0.05, gt=0, le=1)  # Dice below the teacher at which many held-out cases leave no weight
     floor: float = Field(0.5, ge=0, le=1)  # Dice at which no case leaves any weight
+    least_covered: float = Field(0.1, ge=0, le=1)  # of what was drawn of a class must be spoken of to judge it
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +72,7 @@ class ClassVerdict:
     which an expert has drawn the class, None where there is none or the generalist is silent there. `covered` is the
     part of the expert's voxels of the class that the generalist says something of. Where neither drawing nor label has
     the class the Dice is None, nothing speaks against it, and the weight is 1. `settled` is false where the teacher
-    sees too little of the class for a verdict against it.
+    sees too little of the class for a verdict against it, and where too little is covered for any verdict.
     """
 
     value: int
@@ -109,18 +112,21 @@ def judged(examined: Sequence[Examined], n_classes: int, settings: GuardSettings
 
 def _verdict(examined: Sequence[Examined], value: int, settings: GuardSettings) -> ClassVerdict:
     everywhere = _Counts.of(examined, value)
+    covered = everywhere.covered
+    if any((e.expert == value).any() for e in examined) and covered < settings.least_covered:
+        return ClassVerdict(value, everywhere.mine, None, covered, weight=0.0, settled=False)
     if everywhere.mine is None:
-        return ClassVerdict(value, None, None, everywhere.covered, weight=1.0, settled=True)
+        return ClassVerdict(value, None, None, covered, weight=1.0, settled=True)
     weight = (everywhere.mine - settings.floor) / (2 * settings.margin)
     show_it = [e for e in examined if e.is_held_out and (e.expert == value).any()]
     there = _Counts.of(show_it, value)
     held_out = None if there.mine is None else (there.mine, there.its)
     if held_out is not None:
-        worse = (there.its - held_out[0]) * len(show_it) / (len(show_it) + 1)
-        weight = min(weight, 1 - worse / settings.margin)
+        n = sum(_Counts.of([e], value).covered for e in show_it)
+        weight = min(weight, 1 - (held_out[1] - held_out[0]) * n / (n + 1) / settings.margin)
     is_seen = (there if show_it else everywhere).seen >= settings.floor
     weight = float(np.clip(weight, 0, 1))
-    return ClassVerdict(value, everywhere.mine, held_out, everywhere.covered, weight, settled=weight > 0 or is_seen)
+    return ClassVerdict(value, everywhere.mine, held_out, covered, weight, settled=weight > 0 or is_seen)
 
 
 @dataclass(frozen=True)

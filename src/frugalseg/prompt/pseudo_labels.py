@@ -121,17 +121,23 @@ class PseudoLabels:
         return Refreshed(case, n_asked, len(changed), sum((r.work for r in replies), Work()))
 
     def load(
-        self, case: str, *, step: int | None = None, weights: Float64[np.ndarray, " C"] | None = None
+        self,
+        case: str,
+        *,
+        step: int | None = None,
+        weights: Float64[np.ndarray, " C"] | None = None,
+        is_hidden: bool = False,
     ) -> PseudoLabel | None:
         """The label of a case as of a step (by default the last), what the expert had drawn written over it.
 
-        `weights` are a guard's, one a class. None when the case has not been refreshed by then.
+        Of a case that `is_hidden` what was drawn stays out. `weights` are a guard's, one a class. None when the case
+        has not been refreshed by then.
         """
         state = self._last(case, step)
         if state is None:
             return None
         said = state.said if weights is None else guarded(state.said, state.classes, weights)
-        return with_expert(said, state.expert)
+        return said if is_hidden else with_expert(said, state.expert)
 
     def said(self, case: str, *, step: int | None = None) -> PseudoLabel | None:
         """What the generalist alone has said of a case as of a step: what a guard examines."""
