@@ -37,7 +37,7 @@ beliefs = st.integers(0, 2**20).map(random_belief)
 @given(beliefs)
 @settings(max_examples=25, deadline=None)
 def test_every_large_enough_piece_has_its_box_and_its_points(belief: Belief):
-    found = asked(belief, add_point=2, smallest=4, least_share=0)
+    found = asked(belief, add_point=2, smallest=4, least_share=0, most=99)
     k = 0
     for value in (1, 2):
         pieces, n = ndimage.label(belief.classes == value, structure=np.ones((3, 3)))
