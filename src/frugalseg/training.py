@@ -138,7 +138,9 @@ class Training:
             return None
         from frugalseg.generalists.registry import build_generalist
 
-        cache = EmbeddingCache((self.cache or self.folder) / "embeddings")
+        kept = method.settings.embeddings
+        folder = (self.cache or self.folder) / "embeddings"
+        cache = EmbeddingCache(folder, limit_gb=kept.limit_gb, dtype=kept.dtype, keeps_used=True)
         name, device = str(method.settings.generalist), self.hardware.own_device()
         generalist = Cached(build_generalist(name, device=device), cache)
         return GeneralistLabels(

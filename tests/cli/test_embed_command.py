@@ -85,6 +85,18 @@ def test_all_slices_lie_across_the_axis_that_was_named(capsys, work, fake):
     assert [v.size for v in fake.seen] == [(24, 16)] * 72
 
 
+def test_views_are_the_slices_that_gm_abs_asks_about(capsys, tmp_path, fake):
+    done(capsys, "init", tmp_path / "work", "--data", "phantom=anatomy,n=2,shape=20x24x28")
+    assert "144 embeddings" in done(capsys, "embed", tmp_path / "work", "--units", "views")
+    assert sorted({v.size for v in fake.seen}) == [(20, 24), (20, 28), (24, 28)]
+
+
+def test_half_of_the_room_is_enough(capsys, work, fake):
+    done(capsys, "embed", work, "--units", "all", "--axis", "2", "--half")
+    assert "0 of them new" in done(capsys, "embed", work, "--units", "all", "--axis", "2", "--half")
+    assert "48 of them new" in done(capsys, "embed", work, "--units", "all", "--axis", "2")
+
+
 def test_pictures_are_embedded_whole(capsys, tmp_path, fake):
     done(capsys, "init", tmp_path / "work", "--data", "phantom=shapes,n=4,shape=32x32")
     assert "4 embeddings" in done(capsys, "embed", tmp_path / "work", "--units", "all")
@@ -101,9 +113,9 @@ def test_weights_and_name_reach_the_generalist(capsys, work, fake, tmp_path):
     ("words", "reason"),
     [
         ((), "nothing was chosen yet: give --units all, or frugalseg select"),
-        (("--units", "some"), "there are: all, chosen"),
+        (("--units", "some"), "there are: all, chosen, views"),
         (("--units", "all", "--axis", "3"), "less than or equal to 2"),
-        (("--units", "all", "--limit-gb", "0"), "above 0 GB"),
+        (("--units", "all", "--limit-gb", "0"), "'limit_gb' = 0.0: Input should be greater than 0"),
         (("--units", "all", "--limit-gb", "0.000001"), "more than fit into the limit"),
     ],
 )

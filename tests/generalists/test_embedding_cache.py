@@ -203,6 +203,21 @@ def test_the_least_recently_used_make_room(tmp_path):
     assert [store.holds(fake, picture(k)) for k in range(4)] == [True, False, True, True]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_who_goes_round_the_same_pictures_finds_those_that_fit(tmp_path, dtype):
+    store = EmbeddingCache(tmp_path, limit_gb=8 * ONE, dtype=dtype, keeps_used=True)
+    Cached(CountingGeneralist(), EmbeddingCache(tmp_path, dtype=dtype)).embed([picture(99)])  # somebody else's
+    fake, turns = CountingGeneralist(scale=1 / 3), []
+    for _ in range(3):
+        turns.append([Cached(fake, store).embed([picture(k)])[0] for k in range(20)])
+    kept = len(files(store))
+    assert 8 <= kept < 20
+    assert len(fake.seen) == 20 + 2 * (20 - kept)
+    assert sum(p.stat().st_size for p in files(store)) <= 1.06 * 8 * ONE * 1e9
+    assert all(is_same(a, b) for later in turns[1:] for a, b in zip(turns[0], later, strict=True))
+    assert not store.holds(fake, picture(99))
+
+
 def test_what_was_just_written_is_never_deleted(tmp_path):
     store = EmbeddingCache(tmp_path, limit_gb=1e-9)
     fake = CountingGeneralist()

@@ -181,10 +181,11 @@ def _alone(
     """Dice of the generalist on the test scans."""
     from frugalseg.generalists.registry import build_generalist
 
-    cache = EmbeddingCache(simulation.cache / "embeddings")
-    generalist = Cached(build_generalist(job.settings.generalist, device=job.hardware.own_device()), cache)
+    options = parse(GmAbsSettings, override(_options(job.settings), job.settings.train.options), where="bench gmabs")
+    kept = options.embeddings
+    cache = EmbeddingCache(simulation.cache / "embeddings", limit_gb=kept.limit_gb, dtype=kept.dtype)
+    generalist = Cached(build_generalist(str(options.generalist), device=job.hardware.own_device()), cache)
     model = Model.load(workspace.folder / str(last.model))
-    options = parse(GmAbsSettings, _options(job.settings), where="bench gmabs")
     cases, scores = simulation.split.test, []
     asked = generalist_alone(model, generalist, options, simulation.pool, cases, folder=job.folder / "alone")
     for score in asked:

@@ -24,6 +24,8 @@ app = typer.Typer(
 app.add_typer(models, name="models")
 app.add_typer(adapt, name="adapt")
 
+EMBEDDED = "chosen: what a round has asked for so far; all: every image; views: every slice that GM-ABS may ask about."
+
 Folder = Annotated[Path, typer.Argument(help="A workspace: the folder that `frugalseg init` made.")]
 Changes = Annotated[list[str] | None, typer.Option("--set", help="Changes a setting: KEY=VALUE. May be repeated.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same machine: same result.")]
@@ -136,13 +138,14 @@ def select(
 def embed(
     folder: Folder,
     generalist: Annotated[str, typer.Option(help="Whose embeddings.")] = "lite-medsam",
-    units: Annotated[str, typer.Option(help="chosen: what a round has asked for so far; all: every image.")] = "chosen",
+    units: Annotated[str, typer.Option(help=EMBEDDED)] = "chosen",
     axis: Annotated[
         int | None,
         typer.Option(min=0, max=2, help="Array axis that whole volumes are cut across; by default the coarsest."),
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="Local weights of the generalist.")] = None,
     limit_gb: Annotated[float, typer.Option(help="Room for all embeddings of the workspace.")] = 20.0,
+    half: Annotated[bool, typer.Option("--half", help="Keep them in 16 bits: half the room.")] = False,
     device: Device = "auto",
 ) -> None:
     """Computes a generalist's embeddings ahead, so that prompts are answered at once.
@@ -151,8 +154,12 @@ def embed(
     """
     from frugalseg.cli.device import device_named
     from frugalseg.cli.embed import embed
+    from frugalseg.generalists.cache import CacheSettings
+    from frugalseg.settings import parse
 
-    embed(folder, generalist, weights, units=units, axis=axis, limit_gb=limit_gb, device=device_named(device))
+    room = {"limit_gb": limit_gb, "dtype": "float16" if half else "float32"}
+    kept = parse(CacheSettings, room, where="frugalseg embed")
+    embed(folder, generalist, weights, units=units, axis=axis, kept=kept, device=device_named(device))
 
 
 @app.command(**_example("frugalseg annotate work --by oracle --set style=scribbles"))

@@ -9,7 +9,8 @@ from frugalseg.cli.show import bar, console
 from frugalseg.data.unit import Unit
 from frugalseg.errors import DataError, lookup
 from frugalseg.generalists.ahead import Progress, embed_ahead, pictures_of, views_of
-from frugalseg.generalists.cache import Cached, EmbeddingCache
+from frugalseg.generalists.cache import Cached, CacheSettings, EmbeddingCache
+from frugalseg.prompt.views import slices_shown
 from frugalseg.workspace import Workspace
 
 
@@ -20,7 +21,7 @@ def embed(
     *,
     units: str,
     axis: int | None,
-    limit_gb: float,
+    kept: CacheSettings,
     device: torch.device,
 ) -> None:
     """Embeds the pictures of the chosen units, or all; `axis` cuts what has none of its own."""
@@ -28,7 +29,7 @@ def embed(
 
     workspace = Workspace.open(folder)
     pictures = pictures_of(workspace.pool, lookup(UNITS, units, "--units")(workspace), axis=axis)
-    cache = EmbeddingCache(workspace.cache / "embeddings", limit_gb=limit_gb)
+    cache = EmbeddingCache(workspace.cache / "embeddings", limit_gb=kept.limit_gb, dtype=kept.dtype)
     cached = Cached(build_generalist(generalist, weights=weights, device=device), cache)
     progress = Progress(0, 0)
     with bar() as shown:
@@ -55,5 +56,10 @@ def _all(workspace: Workspace) -> list[Unit]:
     return [Unit(case.id) for case in workspace.pool.cases]
 
 
-UNITS: dict[str, Callable[[Workspace], list[Unit]]] = {"chosen": _chosen, "all": _all}
+def _views(workspace: Workspace) -> list[Unit]:
+    """The slices that GM-ABS may ask about."""
+    return [unit for case in workspace.pool.cases for unit in slices_shown(case.id, case.geometry)]
+
+
+UNITS: dict[str, Callable[[Workspace], list[Unit]]] = {"chosen": _chosen, "all": _all, "views": _views}
 """Whose pictures are embedded."""

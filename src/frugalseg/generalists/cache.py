@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from frugalseg.errors import SettingsError
@@ -24,6 +25,7 @@ from frugalseg.generalists.frame import Frame
 from frugalseg.generalists.generalist import Embedding, Generalist, GeneralistInfo, View
 from frugalseg.generalists.masks import Masks
 from frugalseg.generalists.prompts import Prompts
+from frugalseg.settings import Settings
 
 FORMAT = 1
 """Counts up when pixels reach the encoders in another way, so that older embeddings are not taken for new ones."""
@@ -36,14 +38,23 @@ LEFT_BEHIND_S = 3600.0
 Precision = Literal["float32", "float16"]
 
 
+class CacheSettings(Settings):
+    """How much room embeddings have, and how exactly they are kept."""
+
+    limit_gb: float = Field(20.0, gt=0)  # 10^9 bytes
+    dtype: Precision = "float32"  # float16 halves the room
+
+
 class EmbeddingCache:
     """A folder of embeddings that never grows far beyond `limit_gb` (10^9 bytes): the least recently used make room.
 
     "float32" gives back every bit; "float16" halves the room and rounds each value to 11 bits. Any number of processes
-    may use a folder, also with different precisions. Raises `SettingsError` for another dtype or no room at all.
+    may use a folder, also with different precisions. Who goes round the same pictures again and again `keeps_used`:
+    what it has used itself is not deleted by it, and what then does not fit is not kept; were the least recently used
+    deleted, all would be gone again before their next turn. Raises `SettingsError` for another dtype or no room.
     """
 
-    def __init__(self, folder: Path, *, limit_gb: float = 20.0, dtype: Precision = "float32"):
+    def __init__(self, folder: Path, *, limit_gb: float = 20.0, dtype: Precision = "float32", keeps_used: bool = False):
         if dtype not in ("float32", "float16"):
             raise SettingsError(f"embeddings are kept as float32 or float16, not as {dtype!r}")
         if not limit_gb > 0:
@@ -52,6 +63,8 @@ class EmbeddingCache:
         self.limit = int(limit_gb * 1e9)
         self.dtype = dtype
         self._unseen: int | None = None  # bytes written since the folder was last looked through
+        self._used: set[Path] | None = set() if keeps_used else None
+        self._is_full = False
 
     def key(self, info: GeneralistInfo, view: View) -> str:
         """What tells this embedding from all others: weights, their settings, pixels, window, spacing, precision."""
@@ -73,12 +86,13 @@ class EmbeddingCache:
         path = self._path(key)
         embedding = self._read(path, owner)
         if embedding is not None:
+            self._note(path)
             with suppress(OSError):  # made room for meanwhile, or a folder that may only be read
                 os.utime(path)
         return embedding
 
     def save(self, key: str, embedding: Embedding) -> Embedding:
-        """Keeps an embedding, and gives it as `load` will, so that its first use equals its second.
+        """Keeps an embedding where there is room, and gives it as `load` will, so that its first use equals its second.
 
         Raises `DiskFull`; then nothing of it is left.
         """
@@ -87,7 +101,10 @@ class EmbeddingCache:
         halved = [k for k, x in enumerate(embedding.features) if self.dtype == "float16" and x.dtype == torch.float32]
         kept = [_stored(x, is_halved=k in halved) for k, x in enumerate(embedding.features)]
         text = json.dumps({"frame": asdict(embedding.frame), "halved": halved}, default=int)  # numpy's integers
+        if self._is_full:
+            return _embedding(text, kept, embedding.owner)
         path = self._path(key)
+        self._note(path)
         with room_in(self.folder, ADVICE), atomic_path(path) as part:
             about = {"about": text, "check": str(_checksum(text, kept))}
             save_file({str(k): x for k, x in enumerate(kept)}, part, metadata=about)
@@ -105,8 +122,14 @@ class EmbeddingCache:
             return
         with held(self.folder) as is_ours:
             if is_ours:
-                _delete_oldest(self.folder, self.limit, {self._path(key) for key in spare})
+                spared = {self._path(key) for key in spare} | (self._used or set())
+                needed = _delete_oldest(self.folder, self.limit, spared)
+                self._is_full = self._used is not None and needed + self.limit // 20 > self.limit
                 self._unseen = 0
+
+    def _note(self, path: Path) -> None:
+        if self._used is not None:
+            self._used.add(path)
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.safetensors"
@@ -195,8 +218,11 @@ class _File(NamedTuple):
     size: int
 
 
-def _delete_oldest(folder: Path, limit: int, spared: set[Path]) -> None:
-    """Where there is more than the limit, deletes the least recently used files until nine tenths of it are left."""
+def _delete_oldest(folder: Path, limit: int, spared: set[Path]) -> int:
+    """Where there is more than the limit, deletes the least recently used files until nine tenths of it are left.
+
+    Returns the bytes of those that were spared.
+    """
     files = sorted(_files(folder))
     size = sum(file.size for file in files)
     aim = size if size <= limit else limit * 9 // 10
@@ -207,6 +233,7 @@ def _delete_oldest(folder: Path, limit: int, spared: set[Path]) -> None:
             with suppress(OSError):  # another program holds it, or has deleted it
                 file.path.unlink()
                 size -= file.size
+    return sum(file.size for file in files if file.path in spared)
 
 
 def _files(folder: Path) -> Iterable[_File]:

@@ -52,6 +52,7 @@ from torch import Tensor, nn
 
 from frugalseg.data.batch import TRUST, Batch
 from frugalseg.data.label import UNKNOWN
+from frugalseg.generalists.cache import CacheSettings
 from frugalseg.learn.confident import with_issues_corrected
 from frugalseg.learn.losses import clip_logits, labelled_terms, masked_dice, mse, weighted_cross_entropy
 from frugalseg.learn.method import MakeNetwork
@@ -86,6 +87,7 @@ class GmAbsSettings(Settings):
     falling: bool = True  # their weight falls to a tenth of that; script
     denoise: bool = True  # confident learning on them; script
     clip: float | None = Field(1.0, gt=0)  # tau of their logits, null: none; script
+    embeddings: CacheSettings = CacheSettings()  # what of the encoder's work is kept between refreshes; ours
     labels: PseudoLabelSettings = PseudoLabelSettings()
     prototypes: PrototypeSettings = PrototypeSettings()
     guard: GuardSettings | None = GuardSettings()  # null: every class is trusted; script
