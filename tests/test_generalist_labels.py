@@ -21,6 +21,7 @@ from frugalseg.data.unit import Unit
 from frugalseg.errors import SettingsError
 from frugalseg.generalist_labels import HELD_OUT, GeneralistLabels, read_record, read_report
 from frugalseg.learn.engine import Reach
+from frugalseg.learn.log import read_log
 from frugalseg.prompt.guard import judged
 from frugalseg.settings import override, parse
 from frugalseg.specialist.plan import Plan
@@ -226,6 +227,18 @@ def test_a_run_that_was_stopped_anywhere_ends_bit_equal(pool: Pool, whole: Whole
     weights_after(training(pool, tmp_path), stop)
     resumed = weights_after(training(pool, tmp_path))
     assert all(torch.equal(x, resumed[name]) for name, x in whole.weights.items())
+
+
+def test_a_run_that_was_stopped_counts_the_seconds_of_all_its_steps_and_refreshes(pool: Pool, tmp_path: Path) -> None:
+    weights_after(training(pool, tmp_path), 4)
+    before = training(pool, tmp_path).seconds()
+    resumed = training(pool, tmp_path)
+    weights_after(resumed)
+    steps = [step["seconds"] for step in read_log(tmp_path)]
+    labels = [read_report(tmp_path / GENERALIST_LABELS, step)["seconds"] for step in (3, 5, 7)]
+    assert len(steps) == STEPS
+    assert resumed.seconds() == pytest.approx(sum(steps) + sum(labels))
+    assert resumed.seconds() > before > 0
 
 
 @pytest.mark.parametrize("until", [2, 3, 6])

@@ -18,9 +18,10 @@ from frugalseg.data.pool import Pool
 from frugalseg.data.sampling import LoadPseudo, SamplingSettings, TwoStream
 from frugalseg.errors import DataError, SettingsError, lookup
 from frugalseg.files import fingerprint_array, fingerprint_json
-from frugalseg.generalist_labels import GeneralistLabels
+from frugalseg.generalist_labels import GeneralistLabels, read_report, refreshes_in
 from frugalseg.generalists.cache import Cached, EmbeddingCache
 from frugalseg.learn.engine import FitSettings, Hardware, Reach, Step, fit
+from frugalseg.learn.log import read_log
 from frugalseg.learn.method import Method
 from frugalseg.methods import METHODS, build_method
 from frugalseg.methods.gmabs import GmAbs, refreshes
@@ -112,6 +113,14 @@ class Training:
             raise RuntimeError("the training has not ended: go through steps() first")
         info = {"method": self.settings.method, "steps": str(self.settings.fit.steps), "seed": str(self.seed)}
         return Model(self.plan, self._predictor, info)
+
+    def seconds(self) -> float:
+        """What its steps have taken, and the generalist's labels between them, however often it was stopped."""
+        log, labels = read_log(self.folder), self.folder / GENERALIST_LABELS
+        first = log[0]["step"] if log else 0
+        refreshed = [step for step in refreshes_in(labels) if step >= first]  # not those of the run before
+        spent = self.settings.fit.log_every * sum(float(step["seconds"]) for step in log)
+        return spent + sum(float(read_report(labels, step)["seconds"]) for step in refreshed)
 
     def about(self) -> dict[str, Any]:
         """What makes this run the same run, beside its method and seed: a checkpoint of anything else is refused."""

@@ -8,6 +8,11 @@ from campaign_worlds import simulation, tiny
 from safetensors.torch import load_file
 
 from frugalseg.errors import SettingsError
+from frugalseg.generalist_labels import read_report, refreshes_in
+from frugalseg.training import GENERALIST_LABELS
+from view_worlds import BrightInBox
+
+BUILD = "frugalseg.generalists.registry.build_generalist"
 
 WARM = {
     "warm": {"first": 2, "every": 1},
@@ -20,8 +25,25 @@ WARM = {
 }
 
 
-def gone_through(out, stages=None):
-    campaign = simulation(out, **WARM)
+GM_ABS = {
+    **WARM,
+    "train.method": "gmabs",
+    "train.options": {
+        "generalist": "bright",
+        "held_out": 0.5,
+        "labels": {"prompts": {"smallest": 1}, "views": {"least_overlap": 0, "narrowest": 8}},
+    },
+    "train.fit.lr": 0.05,
+    "train.fit.steps": 6,
+    "warm": {"first": 3, "every": 1},
+    "start.units": 4,
+    "then.strategy": "uncertainty",
+}
+"""Labels are made before step 2, in the first part, and before 3 and 5, where the two others begin or go on."""
+
+
+def gone_through(out, stages=None, settings=WARM):
+    campaign = simulation(out, **settings)
     steps = campaign.run()
     for _ in itertools.islice(steps, stages):
         pass
@@ -56,6 +78,37 @@ def test_a_warm_campaign_that_was_stopped_ends_with_the_same_bits(finished, tmp_
     again = gone_through(tmp_path)
     assert len(models(again)) == 3
     for one, other in zip(models(finished), models(again), strict=True):
+        assert all((one[name] == x).all() for name, x in other.items())
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory):
+    """A warm campaign that asks a generalist and chooses by what its specialist is unsure of."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(BUILD, lambda name, **_: BrightInBox())
+        yield gone_through(tmp_path_factory.mktemp("taught"), settings=GM_ABS)
+
+
+def said_and_chosen(campaign):
+    """The bytes of all labels a training reads or a guard has judged, and what every round has asked for."""
+    workspace = campaign.workspace("warm", 0)
+    folders = [workspace.run_folder(run) / GENERALIST_LABELS for run in workspace.runs()]
+    files = [f for folder in folders for f in sorted(folder.rglob("*")) if f.suffix in (".npy", ".npz")]
+    verdicts = [read_report(folder, step)["verdict"] for folder in folders for step in refreshes_in(folder)]
+    chosen = [workspace.selected(turn.number) for turn in workspace.rounds()]
+    return {str(f.relative_to(campaign.out)): f.read_bytes() for f in files}, verdicts, chosen
+
+
+@pytest.mark.parametrize("stages", [7, 12, 18])
+def test_labels_of_a_generalist_and_the_active_set_survive_a_stop(taught, tmp_path, stages):
+    gone_through(tmp_path, stages, GM_ABS)
+    again = gone_through(tmp_path, settings=GM_ABS)
+    files, *rest = said_and_chosen(again)
+    expected, *expected_rest = said_and_chosen(taught)
+    assert rest == expected_rest
+    assert files.keys() == expected.keys()
+    assert all(files[name] == data for name, data in expected.items())
+    for one, other in zip(models(taught), models(again), strict=True):
         assert all((one[name] == x).all() for name, x in other.items())
 
 

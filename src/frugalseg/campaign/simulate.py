@@ -4,7 +4,6 @@ Each (arm, seed) is a workspace of its own in OUT/ARM/seed-N, so that a stopped 
 that several processes may share the work.
 """
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -164,16 +163,15 @@ class Simulation:
         first.take()
 
     def _fit(self, training: TrainingRound, at: Progress, measured_on: tuple[str, ...]) -> Iterator[Progress]:
-        start, steps = time.monotonic(), training.training.settings.fit.steps
+        steps = training.training.settings.fit.steps
         for step in training.training.steps():
             yield replace(at, stage="training", done=step.index + 1, total=steps, step=step)
-        seconds = time.monotonic() - start
         scores = []
         also = protocol_scores(self.settings.protocol)
         for score in evaluate(training.training.model, training.workspace.pool, measured_on, also=also):
             scores.append(score)
             yield replace(at, stage="measuring", done=len(scores), total=len(measured_on))
-        training.finish(scores, seconds=seconds)
+        training.finish(scores, seconds=training.training.seconds())
 
     def _choose(self, workspace: Workspace, settings: CampaignSettings, at: Progress) -> list[Unit]:
         if settings.labels == "bought":

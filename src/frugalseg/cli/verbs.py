@@ -1,6 +1,5 @@
 """The verbs of one workspace, one function each; `predict` lies in a file of its own."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -144,7 +143,6 @@ def train(
     machine = parse(Hardware, hardware, where="options")
     plan = _changed(read_plan(folder / PLAN), asked.get("plan", {}))
     round_ = rounds.TrainingRound.begin(workspace, settings, plan=plan, seed=seed, hardware=machine)
-    began = time.monotonic()
     with _alone(round_.training.folder), bar() as shown:
         for step in round_.training.steps():
             shown.update(settings.method, step.index + 1, settings.fit.steps, step.losses)
@@ -153,7 +151,7 @@ def train(
     tested = [c for c in workspace.split.test if c in workspace.pool.truth]
     also = protocol_scores(asked["protocol"])
     scores = list(evaluate_model(round_.training.model, workspace.pool, tested, also=also)) if tested else []
-    run = round_.finish(scores, seconds=time.monotonic() - began)
+    run = round_.finish(scores, seconds=round_.training.seconds())
     rounds.close_open(workspace)
     say(f"model: {folder / str(run.model)}")
     if scores:
