@@ -6,15 +6,26 @@ import numpy as np
 import pytest
 
 from frugalseg.bench.gmabs import ARMS, GMABS, GmAbsBenchSettings, campaign_of
-from frugalseg.bench.labels import ClassQuality, LabelQuality, label_metrics, label_panel, label_qualities
+from frugalseg.bench.labels import (
+    ClassQuality,
+    LabelQuality,
+    harmful_classes,
+    label_metrics,
+    label_panel,
+    label_qualities,
+)
 from frugalseg.bench.outcome import write_outcome
 from frugalseg.bench.run import BenchRun, Wanted
 from frugalseg.data.geometry import Geometry
 from frugalseg.data.spec import open_data, parse_data_spec
 from frugalseg.errors import SettingsError
 from frugalseg.learn.hardware import Hardware
+from frugalseg.methods.gmabs import GmAbsSettings
+from frugalseg.prompt.pseudo_labels import PUBLISHED
 from frugalseg.report.results import read_results
 from frugalseg.settings import parse
+from frugalseg.strategies import choose_units
+from frugalseg.strategies.viewing import view_of
 from frugalseg.training import GENERALIST_LABELS
 from view_worlds import BrightInBox
 
@@ -60,7 +71,7 @@ def test_every_arm_but_the_bound_ends_with_the_same_number_of_planes(finished):
 def test_arms_with_a_generalist_say_what_its_labels_were_worth(finished):
     for arm in RUN:
         metrics = finished.measured(arm, 0).metrics
-        keys = {"dice_labels", "dice_denoised", "dice_teacher", "trust"}
+        keys = {"dice_labels", "dice_denoised", "dice_teacher", "trust", "harmful"}
         assert ("dice_generalist" in metrics) == (arm == "full")
         assert keys <= set(metrics) if arm.startswith("full") else not keys & set(metrics)
 
@@ -152,4 +163,43 @@ def test_label_quality_is_that_of_a_loop_over_voxels(finished):
 def test_labels_below_the_teacher_are_called_harmful_unless_nobody_trusts_them(trust, teacher, harmful):
     quality = ClassQuality("LV", labels=0.6, denoised=0.6, teacher=teacher, covered=1.0, trust=trust)
     panel = label_panel([LabelQuality(10, (quality,)), LabelQuality(20, (quality,))], title="full")
-    assert ("harmful: LV" in panel.caption) == harmful
+    assert ("harmful, below the teacher: LV" in panel.title) == harmful
+    assert label_metrics([LabelQuality(10, (quality,))])["harmful"] == harmful
+
+
+def test_labels_that_were_harmful_once_are_called_so():
+    def at(step, labels):
+        return LabelQuality(step, (ClassQuality("LV", labels, labels, teacher=0.7, covered=1.0, trust=1.0),))
+
+    assert harmful_classes([at(10, 0.6), at(20, 0.8)]) == ["LV"]
+    assert harmful_classes([at(10, 0.8), at(20, 0.8)]) == []
+
+
+def test_the_arm_as_published_asks_and_learns_as_the_script_does():
+    found = campaign_of("as-published", 0, pool=pool_of((90, 80, 8)), data=DATA, settings=settings(planes="auto"))
+    options = parse(GmAbsSettings, found.arm("as-published").train.options, where="test")
+    prompts = PUBLISHED.prompts.model_copy(update={"add_point": 0})  # the generalist knows boxes only
+    assert options.labels == PUBLISHED.model_copy(update={"prompts": prompts})
+    assert (options.dice, options.label_dice, options.guard, options.prototypes.expert_share) == (0, 0, None, 0)
+
+
+def test_slices_come_four_and_four_and_patches_two_and_two_unless_said_otherwise():
+    def per_step(shape, **train):
+        given = settings(plan={}, planes="auto", train=train)
+        found = campaign_of("full", 0, pool=pool_of(shape), data=DATA, settings=given).train
+        return found.labelled, found.unlabelled
+
+    assert per_step((90, 80, 8)) == (4, 4)
+    assert per_step((40, 40, 40)) == (2, 2)
+    assert per_step((90, 80, 8), labelled=3) == (3, 4)
+
+
+@pytest.mark.parametrize(("planes", "shape"), [("orthogonal", (16, 16, 16)), ("parallel", (90, 80, 8))])
+def test_the_published_budget_is_exactly_sixty_planes(planes, shape):
+    given = settings(labeled_num=4, budget=16, planes=planes)
+    start = campaign_of("full", 0, pool=pool_of(shape), data=DATA, settings=given).start
+    pool = open_data(parse_data_spec("phantom=anatomy,n=24,shape=16x16x16"), labels_are="truth")
+    axis = 0 if start.axis is None else start.axis
+    view = view_of(pool, [], unit=start.unit, axis=axis)
+    units = choose_units(view, "random", start.units, placement=start.placement)
+    assert sum(len(unit.regions((16, 16, 16))) for unit in units) == 60

@@ -29,6 +29,7 @@ from frugalseg.errors import SettingsError
 from frugalseg.evaluation import mean_scores
 from frugalseg.generalists.cache import Cached, EmbeddingCache
 from frugalseg.methods.gmabs import GmAbsSettings
+from frugalseg.prompt.pseudo_labels import PUBLISHED
 from frugalseg.prompt.views import ViewSettings, viewing_axes
 from frugalseg.report.records import Panel
 from frugalseg.settings import Settings, override, parse
@@ -47,11 +48,20 @@ PLAIN: dict[str, Any] = {
 
 ALL_ANSWERS = {key: PLAIN[key] for key in ("labels", "label_dice", "guard")}
 
+AS_PUBLISHED: dict[str, Any] = {
+    "dice": 0,
+    "label_dice": 0,
+    "guard": None,
+    "prototypes": {"expert_share": 0},
+    "labels": PUBLISHED.model_dump(mode="json", exclude={"prompts": {"add_point"}}),
+}
+
 SILENT: dict[str, Any] = {"labels": {"views": {"unconfirmed": "silent"}}}
 
 ARMS: Mapping[str, dict[str, Any]] = {
     "sparse-only": {"train.method": "supervised"},
     "mean-teacher": {"train.method": "mean-teacher"},
+    "as-published": {"train.method": "gmabs", "train.options": AS_PUBLISHED},
     "+gamma": {"train.method": "gmabs", "train.options": {"generalist": None}},
     "+generalist": {"train.method": "gmabs", "train.options": PLAIN},
     "+denoise": {"train.method": "gmabs", "train.options": {**PLAIN, "denoise": True}},
@@ -68,10 +78,11 @@ ARMS: Mapping[str, dict[str, Any]] = {
     "cps": {"train.method": "cps"},
 }
 """What makes an arm: changes to the campaign. Each arm up to `full` has one part more than the one before: the second
-perturbation, the generalist's labels, confident learning, clipped logits, the falling weight (so far GM-ABS as it was
-published), answers that hardly overlap what was asked about thrown away, objects that no answer has fitted taught as
-background where others of their class were fitted, Dice on the labels (`unguarded`), the guard, which also keeps a
-quarter of the drawn scans from the first teacher.
+perturbation, the generalist's labels, confident learning, clipped logits, the falling weight, answers that hardly
+overlap what was asked about thrown away, objects that no answer has fitted taught as background where others of their
+class were fitted, Dice on the labels (`unguarded`), the guard, which also keeps a quarter of the drawn scans from the
+first teacher. Prompts and fusion are ours in all of them; `as-published` has those of the script, its three axes, its
+prototypes and its losses too.
 """
 
 HEADLINE = ("sparse-only", "mean-teacher", "full", "dense")
@@ -81,12 +92,13 @@ IN_ROUNDS = ("full+random", "full+active")
 FIT = {"steps": 600, "lr": 0.004, "warmup": 20, "channels_last": True, "tensorboard": False}
 
 TRAIN: dict[str, Any] = {
-    "labelled": 4,
-    "unlabelled": 4,
     "augment": {"turn_probability": 0.8, "angle": 30, "scale": 0.25},
     "fit": FIT,
 }
-"""How every arm learns from slices; volumes take two and two patches a step."""
+"""How every arm learns."""
+
+SLICES = {"labelled": 4, "unlabelled": 4}
+"""Slices that a 2D network takes a step, where nothing else is said; volumes take two and two patches."""
 
 
 class GmAbsBenchSettings(Settings):
@@ -143,7 +155,7 @@ def campaign_of(arm: str, seed: int, *, pool: Pool, data: str, settings: GmAbsBe
         "then": {**planes, "strategy": s.active_type if arm == "full+active" else "random", "units": s.topk},
         "warm": _warm(s.train.fit.steps, rounds) if rounds else None,
         "plan": {**(_plan(pool, axis, s)), **s.plan},
-        "train": s.train.model_dump(mode="json"),
+        "train": ({} if axis is None else SLICES) | s.train.model_dump(mode="json", exclude_unset=True),
         "advice": None,
         "seeds": [seed],
         "arms": {arm: {}},
@@ -268,7 +280,7 @@ GMABS = Bench(
         ),
     },
     arms=arms_of,
-    metrics=("dice", "planes", "dice_labels", "dice_denoised", "dice_teacher", "dice_generalist", "seconds"),
+    metrics=("dice", "planes", "dice_labels", "dice_denoised", "dice_teacher", "harmful", "dice_generalist", "seconds"),
     measure=measure,
     compare=(
         ("mean-teacher", "sparse-only", "dice"),

@@ -30,7 +30,7 @@ class ClassQuality:
 
     name: str
     labels: float
-    denoised: float
+    denoised: float  # what confident learning makes of them with the teacher's prediction of the whole image
     teacher: float
     covered: float
     trust: float
@@ -49,15 +49,21 @@ class LabelQuality:
     classes: tuple[ClassQuality, ...]
 
 
+def harmful_classes(qualities: Sequence[LabelQuality]) -> list[str]:
+    """The names of the classes whose labels were harmful at some refresh."""
+    harmful = {c.name for q in qualities for c in q.classes if c.is_harmful}
+    return [c.name for c in qualities[-1].classes if c.name in harmful]
+
+
 def label_metrics(qualities: Sequence[LabelQuality]) -> dict[str, float]:
     """``dice_labels``, ``dice_denoised``, ``dice_teacher`` and ``trust``: means over the classes, then each class's.
 
     A class's numbers are those of the last refresh, and of the first for one that the guard does not trust: it may not
-    have been asked about again.
+    have been asked about again. ``harmful`` is the number of harmful classes.
     """
     first, last = qualities[0].classes, qualities[-1].classes
     classes = [b if b.trust > 0 else a for a, b in zip(first, last, strict=True)]
-    found = {}
+    found = {"harmful": float(len(harmful_classes(qualities)))}
     for key, name in (
         ("dice_labels", "labels"),
         ("dice_denoised", "denoised"),
@@ -125,7 +131,7 @@ def label_panel(qualities: Sequence[LabelQuality], *, title: str) -> Panel:
     from matplotlib.figure import Figure
 
     names = [c.name for c in qualities[-1].classes]
-    harmful = [c.name for c in qualities[-1].classes if c.is_harmful]
+    harmful = harmful_classes(qualities)
     steps = [q.step for q in qualities]
     with plain_style():
         figure = Figure((0.8 + 2.6 * len(names), 2.3), dpi=100, facecolor=PAPER, layout="tight")
@@ -142,5 +148,5 @@ def label_panel(qualities: Sequence[LabelQuality], *, title: str) -> Panel:
             axes.tick_params(colors=INK, labelsize=8)
             axes.spines[:].set_color(INK)
         figure.axes[-1].legend(fontsize=7, frameon=False, labelcolor=INK, bbox_to_anchor=(1, 0.5), loc="center left")
-        caption = f"below the teacher, harmful: {', '.join(harmful)}" if harmful else "no class is harmful"
-        return Panel(title, caption, to_png(figure), f"{title}: Dice over the refreshes; {caption}")
+    verdict = f"harmful, below the teacher: {', '.join(harmful)}" if harmful else "no class is harmful"
+    return Panel(f"{title}, {verdict}", verdict, to_png(figure), f"{title}: Dice over the refreshes; {verdict}")

@@ -40,8 +40,8 @@ def uncertain_parts(view: PoolView, units: Sequence[Unit]) -> np.ndarray:
 def threshold(round_number: int) -> float:
     """The largest entropy that counts as sure: 0.35 + 0.25 exp(-5 (1 - t/T)^2).
 
-    In GM-ABS the rounds lie within one training of T = 10,000 steps; here each round trains a model of its own, so t
-    is the step at which GM-ABS chooses for the n-th time: 800 in round 1, the first that has a model, then 200 more in
-    each round.
+    In GM-ABS the rounds lie within one training of T = 10,000 steps. Here a training has any length and may begin anew
+    in each round, so t is the step at which GM-ABS chooses for the n-th time: 800 in round 1, the first that has a
+    model, then 200 more in each round.
     """
     return START + RISE * ramp_up(FIRST + EVERY * max(0, round_number - 1), STEPS)
