@@ -25,11 +25,18 @@ them is to be trusted (`prompt.guard`). `generalist_labels.py` does it between t
 
 We differ:
 - expert labels: cross-entropy of each sample on its own planes, and Dice. The script's masks broadcast over the batch,
-  so that one in eight of its targets is a wrong background; its Dice is switched off (`dice=0`).
+  so that one in eight of its targets is a wrong background; its Dice is switched off (`dice=0`). The cross-entropy is
+  the mean over all known voxels of the batch, not over its samples.
 - consistency holds on every voxel nobody has drawn, see `mean_teacher.py`; the student sees the image itself. The
   script changes the student's image too, in place.
 - on the generalist's labels half of the loss is Dice, of logits that are not clipped (`label_dice=0`: the script).
-  Clipped cross-entropy alone hardly moves a network that is sure of itself.
+  Clipped cross-entropy alone hardly moves a network that is sure of itself. It is the mean over the voxels that the
+  labels speak of; the script divides by all of them.
+- consistency is the squared error only; the script knows the absolute one too.
+- the expert's planes have a share of one half in the prototypes (`prototypes.expert_share=0`: the script).
+- a generalist that offers several masks for a box gives one; the script takes three and the best by their own scores.
+  Slices are stretched between percentiles 0.5 and 99.5, in the script between minimum and maximum.
+- the teacher predicts with windows that overlap by half; the script's lie 64 voxels apart.
 - the generalist is asked about voxels that no expert has drawn only; on the others the expert's labels teach.
 - labels are judged by the teacher's mean answer, not by the student's with its dropout; an issue gets the class that
   the teacher is confident in, which for two classes is the script's flip, and keeps its trust.
