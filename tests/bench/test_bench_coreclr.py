@@ -5,11 +5,13 @@ from collections import Counter
 from dataclasses import replace
 from itertools import islice
 
+import numpy as np
 import pytest
 
-from frugalseg.bench.coreclr import CORECLR, HEADLINE, OTHERS, CoreClrSettings, campaign_of
+from frugalseg.bench.coreclr import CORECLR, HEADLINE, OTHERS, CoreClrSettings, campaign_of, refuse_open_strokes
 from frugalseg.bench.outcome import write_outcome
 from frugalseg.bench.run import BenchRun, Wanted
+from frugalseg.data.label import UNKNOWN, SemanticLabel
 from frugalseg.data.spec import open_data, parse_data_spec
 from frugalseg.errors import SettingsError
 from frugalseg.learn.hardware import Hardware
@@ -149,3 +151,21 @@ def test_other_data_to_test_on_are_refused(tmp_path):
     bench = BenchRun.open(CORECLR, tmp_path, wanted=wanted, changes=TINY, hardware=Hardware(device="cpu"))
     with pytest.raises(SettingsError, match="leave out --test-data"):
         list(bench.run())
+
+
+@pytest.mark.parametrize(("margin", "is_open"), [(2, False), (-4, True)])
+def test_strokes_that_do_not_go_around_the_objects_are_not_taken_to_enclose_them(margin, is_open):
+    pool = open_data(parse_data_spec("phantom=shapes,n=4,shape=48x48"), labels_are="truth")
+    for case in pool.cases:
+        truth = pool.truth.semantic(case.id)
+        rows, columns = np.nonzero(truth.array)
+        around = np.full(truth.array.shape, UNKNOWN, np.uint8)
+        low, high = (np.array([f(rows), f(columns)]) for f in (np.min, np.max))
+        corners = np.clip([low - margin, high + margin], 0, 47)
+        around[np.ix_(corners[:, 0], corners[:, 1])] = 0
+        pool.truth.strokes.put(case.id, "hand", SemanticLabel(around, truth.classes))
+    if is_open:
+        with pytest.raises(SettingsError, match=r"% of the objects lie outside .*train\.enclosed=false"):
+            refuse_open_strokes(pool, None)
+    else:
+        refuse_open_strokes(pool, None)

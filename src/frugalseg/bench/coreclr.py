@@ -22,10 +22,12 @@ from frugalseg.campaign.outcome import advice, chosen, curve, extremes
 from frugalseg.campaign.settings import CampaignSettings
 from frugalseg.campaign.simulate import Simulation
 from frugalseg.data.cost import paging_axes
+from frugalseg.data.enclosing import enclosed
+from frugalseg.data.label import UNKNOWN
 from frugalseg.data.pool import Pool
 from frugalseg.data.spec import split_data
 from frugalseg.data.unit import Unit
-from frugalseg.errors import lookup
+from frugalseg.errors import SettingsError, lookup
 from frugalseg.settings import Settings, parse
 from frugalseg.strategies import STRATEGIES
 from frugalseg.strategies.embedding.frozen import FrozenGeneralist
@@ -60,6 +62,13 @@ TRAIN: dict[str, Any] = {
     "fit": {"steps": 600, "lr": 0.004, "warmup": 20, "channels_last": True, "tensorboard": False},
 }
 """How every arm learns, whatever its budget: a step takes 0.05 s on two quiet cores."""
+
+
+LOOKED_AT = 8
+"""Cases that are looked at to know whether strokes by hand go around the objects."""
+
+MOST_LOST = 0.02
+"""Part of the objects that may lie outside."""
 
 
 class CoreClrSettings(Settings):
@@ -128,12 +137,33 @@ def measure(job: Job[CoreClrSettings]) -> Generator[Stage, None, Measurement]:
     """Goes through the rounds of one arm and seed."""
     refuse_test_data(job, "coreclr")
     spec, pool = job.data.main.spec, job.data.pool
+    if job.settings.train.enclosed and _style(pool, job.settings) == "by-hand":
+        refuse_open_strokes(pool, _axis(pool, job.settings))
     campaign = campaign_of(job.arm, job.seed, pool=pool, data=spec.text, settings=job.settings)
     simulation = yield from gone_through(job, campaign)
     workspace = simulation.workspace(job.arm, job.seed)
     last = workspace.runs()[-1]
     pictures = tuple(extremes(simulation.pool, workspace, last, title=job.arm))
     return Measurement({}, pictures, _course(simulation, job))
+
+
+def refuse_open_strokes(pool: Pool, axis: int | None) -> None:
+    """Raises `SettingsError` where strokes by hand do not go around the objects, so that outside is not background."""
+    objects = lost = 0
+    for case in pool.cases[:: max(1, len(pool) // LOOKED_AT)]:
+        truth = pool.truth.semantic(case.id).array
+        is_object = (truth > 0) & (truth != UNKNOWN)
+        for rater in pool.truth.strokes.raters(case.id)[:1]:
+            strokes = pool.truth.strokes.get(case.id, rater)
+            if strokes is not None:
+                objects += int(is_object.sum())
+                is_new = (enclosed(strokes.array, axis) == 0) & (strokes.array == UNKNOWN)
+                lost += int((is_object & is_new).sum())
+    if lost > MOST_LOST * objects:
+        raise SettingsError(
+            f"{lost / objects:.0%} of the objects lie outside of the background's strokes, which train.enclosed takes "
+            "for background; give --set train.enclosed=false"
+        )
 
 
 def _course(simulation: Simulation, job: Job[CoreClrSettings]) -> Course:

@@ -20,6 +20,13 @@ def outside_is_background(part: UInt8[np.ndarray, "H W"]) -> UInt8[np.ndarray, "
     return np.where(outside & (part == UNKNOWN), np.uint8(0), part)
 
 
+def enclosed(array: UInt8[np.ndarray, "*space"], axis: int | None) -> UInt8[np.ndarray, "*space"]:
+    """Strokes with the outside of every slice's background as background; slices lie across `axis`, None in 2D."""
+    if axis is None:
+        return outside_is_background(array)
+    return np.moveaxis(np.stack([outside_is_background(part) for part in np.moveaxis(array, axis, 0)]), 0, axis)
+
+
 def _outside(drawn: np.ndarray) -> np.ndarray | None:
     """Where the centre of a voxel lies outside of the convex hull of those drawn; None where that has no area."""
     try:

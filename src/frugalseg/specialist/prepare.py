@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from frugalseg.data.enclosing import outside_is_background
+from frugalseg.data.enclosing import enclosed
 from frugalseg.data.geometry import Geometry
 from frugalseg.data.image import Image
 from frugalseg.data.label import UNKNOWN, SemanticLabel
@@ -139,7 +139,7 @@ class PreparedCases:
         plan = self.plan.model_dump(mode="json", include={"ndim", "axis", "spacing", "side"})
         if self.enclosed:
             plan["enclosed"] = True
-            label = SemanticLabel(_enclosed(label.array, self.plan.axis), label.classes)
+            label = SemanticLabel(enclosed(label.array, self.plan.axis), label.classes)
         file = self._file("label", fingerprint_array(label.array), geometry, plan)
         if not file.exists():
             _write(file, prepare_label(label, geometry, self.plan))
@@ -148,13 +148,6 @@ class PreparedCases:
     def _file(self, what: str, content: str, geometry: Geometry, plan: dict[str, Any]) -> Path:
         key = fingerprint_json([FORM, content, geometry.shape, geometry.spacing, plan])
         return self.folder / f"{key}.{what}.npy"
-
-
-def _enclosed(array: np.ndarray, axis: int | None) -> np.ndarray:
-    """The label with the outside of every slice's strokes as background."""
-    if axis is None:
-        return outside_is_background(array)
-    return np.moveaxis(np.stack([outside_is_background(part) for part in np.moveaxis(array, axis, 0)]), 0, axis)
 
 
 def _write(file: Path, array: np.ndarray) -> None:
