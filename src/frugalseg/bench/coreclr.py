@@ -64,7 +64,7 @@ TRAIN: dict[str, Any] = {
 """How every arm learns, whatever its budget: a step takes 0.05 s on two quiet cores."""
 
 
-LOOKED_AT = 8
+LOOKED_AT = 4
 """Cases that are looked at to know whether strokes by hand go around the objects."""
 
 MOST_LOST = 0.02
