@@ -2,8 +2,8 @@
 
 Source: ClaSP PE (TMLR 2026, arXiv 2601.13677): 66 % of the budget is stratified by predicted class, scores get
 log-scale power noise (PowerBALD, Kirsch et al. 2023) that decays over the rounds. Written after a summary, not after
-the text: that a unit's score for a class is the entropy of the voxels predicted as it, and how fast the noise decays,
-are ours.
+the text: that a unit's score for a class is the entropy of the voxels predicted as it, that the background is one of
+the classes in turn, and how fast the noise decays, are ours.
 """
 
 import numpy as np

@@ -23,7 +23,7 @@ from frugalseg.strategies.embedding.pictures import Picture, fingerprint
 class FrozenGeneralist:
     """Mean and deviation over the image tokens of a generalist's embedding. Raises `WeightsError` without weights.
 
-    The small input of LiteMedSAM by default: 0.1 s a picture on a CPU.
+    The small input of LiteMedSAM by default: 0.15 s a picture on one CPU thread.
     """
 
     name: str = "lite-medsam"
