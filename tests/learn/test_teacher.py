@@ -30,15 +30,35 @@ def test_the_teacher_is_the_student_before_and_after_step_0() -> None:
             assert torch.equal(mine, student.state_dict()[name])
 
 
-def test_weights_are_the_running_average_written_out() -> None:
+@pytest.mark.parametrize("share", [1.0, 0.2])
+def test_weights_are_the_running_average_written_out(share: float) -> None:
     student = batch_norm_net()
-    teacher, average = Teacher(student, 0.9), student[0].weight.detach().clone()
+    teacher, average = Teacher(student, 0.9, share=share), student[0].weight.detach().clone()
     for step in range(30):
         wander(student, step)
         teacher.follow(student, step)
-        alpha = min(1 - 1 / (step + 1), 0.9)
+        alpha = min(1 - 1 / (share * step + 1), 0.9)
         average = alpha * average + (1 - alpha) * student[0].weight.detach()
     torch.testing.assert_close(teacher.net[0].weight.detach(), average)
+
+
+def test_a_small_share_forgets_the_beginning() -> None:
+    kept = {}
+    for share in (1.0, 0.1):
+        student = nn.Linear(1, 1, bias=False)
+        teacher = Teacher(student, 0.99, share=share)
+        for step in range(90):
+            student.weight.data.fill_(float(step >= 60))
+            teacher.follow(student, step)
+        kept[share] = teacher.net.weight.item()
+    assert kept[1.0] == pytest.approx(30 / 90, abs=0.01)  # the mean of all
+    assert kept[0.1] > 0.95
+
+
+@pytest.mark.parametrize("share", [0.0, 1.5])
+def test_a_share_that_is_none_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match="share"):
+        Teacher(batch_norm_net(), 0.9, share=share)
 
 
 def test_batch_norm_statistics_are_taken_over_integers_too() -> None:

@@ -43,8 +43,9 @@ We differ:
 - a voxel counts as much as its views agree and its class is trusted; voxels of which no view speaks do not count, and
   classes that are not trusted at all are a part of what the generalist calls background.
 - any number of classes.
-- schedules: "paper" has its numbers; "quick" makes labels at 0.3, 0.5 and 0.7 of a training of any length, and its
-  consistency ramps up as that of `mean-teacher` does, within 200 steps.
+- schedules: "paper" has its numbers; "quick" makes labels at 0.3, 0.5 and 0.7 of a training of any length, its
+  consistency ramps up as that of `mean-teacher` does, within 200 steps, and its teacher remembers at most a tenth of
+  the steps so far: with the script's memory the teacher that prompts at step 90 of 300 is the mean of all it has been.
 """
 
 import math
@@ -103,20 +104,25 @@ class GmAbsSettings(Settings):
 
 @dataclass(frozen=True)
 class Schedule:
-    """What depends on the step: steps before which labels are made, of a training of so many; share of consistency."""
+    """What depends on the step: steps before which labels are made, of a training of so many; share of consistency;
+    the part of the steps so far that the teacher remembers at most.
+    """
 
     refreshes: Callable[[int], tuple[int, ...]]
     consistency: Callable[[int], float]
+    memory: float
 
 
 SCHEDULES: Mapping[str, Schedule] = {
     "quick": Schedule(
         lambda steps: tuple(sorted({math.ceil(share * steps) for share in (0.3, 0.5, 0.7)})),
         lambda step: ramp_up(step, 200),
+        memory=0.1,
     ),
     "paper": Schedule(
         lambda steps: tuple(range(600, math.ceil(0.8 * steps), 600)),
         lambda step: ramp_up(step // 150, 40),
+        memory=1.0,
     ),
 }
 
@@ -136,7 +142,7 @@ class GmAbs(nn.Module):
     def __init__(self, make_network: MakeNetwork, settings: GmAbsSettings) -> None:
         super().__init__()
         self.student = make_network()
-        self.teacher = Teacher(self.student, settings.decay)
+        self.teacher = Teacher(self.student, settings.decay, share=SCHEDULES[settings.schedule].memory)
         self.settings = settings
         self.register_buffer("is_open", torch.zeros(MOST_CLASSES, dtype=torch.bool))
 
