@@ -7,8 +7,10 @@ from report_worlds import make_label, make_points, make_volume
 
 from frugalseg.report.page import render, write_report
 from frugalseg.report.pictures import case_panel
-from frugalseg.report.records import Chosen, Report
+from frugalseg.report.records import Chosen, Panel, Report
 from frugalseg.report.tables import comparison, rows_of
+
+PNG = b"\x89PNG made up"
 
 
 class Reader(HTMLParser):
@@ -131,3 +133,28 @@ def test_the_file_is_written_whole_and_the_same_every_time(tmp_path):
     assert a == b
     assert a.startswith(b"<!DOCTYPE html>")
     assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def page_of(*chosen: Chosen) -> Reader:
+    return Reader(render(Report("t", chosen=chosen)))
+
+
+def test_chosen_units_have_rank_picture_and_reason():
+    panels = tuple(Panel(unit, "", PNG, f"{unit}: the image") for unit in ("v1: slice", "v2: slice"))
+    chosen = Chosen("good", 0, 0, ("v1: slice", "v2: slice"), ("nothing before", "nearest chosen: v1 <1>"), panels)
+    page = page_of(chosen)
+    assert "1. v1: slice nothing before 2. v2: slice nearest chosen: v1 <1>" in page.text
+    assert page.loads == [panel.uri for panel in panels]
+    assert "position 0 is the first slice" in page.text
+    assert page.open == []
+
+
+def test_pictures_of_the_first_only_are_said_to_be_that():
+    page = page_of(Chosen("good", 0, 3, ("v1", "v2", "v3"), (), (Panel("v1", "", PNG),)))
+    assert "Round 3 with pictures of the first 1 1. v1 2. v2 3. v3" in page.text
+    assert len(page.loads) == 1
+    assert "position 0 is" not in page.text
+
+
+def test_a_round_that_bought_nothing_says_so():
+    assert "Round 0 nothing" in page_of(Chosen("good", 0, 0, ())).text

@@ -11,6 +11,7 @@ from frugalseg.files import fingerprint_array
 from frugalseg.learn.hardware import Hardware
 from frugalseg.settings import override, parse
 from frugalseg.strategies.embedding.contrastive import ContrastSettings, GroupContrastive
+from frugalseg.strategies.embedding.embedder import unit_length
 
 SIDE = 24
 CLASSES = ("background", "object")
@@ -35,6 +36,18 @@ class Held:
 
     def fingerprint(self):
         return fingerprint_array(self.array)
+
+
+class Given:
+    """An embedder that knows the answer, and counts how often it was asked."""
+
+    def __init__(self, vectors):
+        self.vectors = unit_length(np.asarray(vectors, float))
+        self.asked = 0
+
+    def embed(self, view, pictures, folder):
+        self.asked += 1
+        return self.vectors
 
 
 def volume(look, n, seed):

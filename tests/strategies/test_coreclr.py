@@ -4,12 +4,11 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from embedding_worlds import SIDE, Held, label_of, tiny_contrast, view_of_volumes
+from embedding_worlds import SIDE, Given, Held, label_of, tiny_contrast, view_of_volumes
 from numpy.testing import assert_allclose
 
 from frugalseg.data.case import Case
 from frugalseg.data.pool import PoolView
-from frugalseg.data.unit import Unit
 from frugalseg.errors import DataError, SettingsError
 from frugalseg.settings import parse
 from frugalseg.strategies import choose_units
@@ -25,16 +24,6 @@ from frugalseg.strategies.typiclust import TypiClust
 RNG = np.random.default_rng(0)
 REDUNDANT = [("p", 0)] * 12 + [(f"q{k}", k) for k in range(1, 7)]
 """One patient was scanned twelve times; six others look each its own way."""
-
-
-class Given:
-    """An embedder that knows the answer."""
-
-    def __init__(self, vectors):
-        self.vectors = unit_length(np.asarray(vectors, float))
-
-    def embed(self, view, pictures, folder):
-        return self.vectors
 
 
 def looks_found(units):
@@ -201,29 +190,6 @@ def test_retrieval_of_perfect_and_of_useless_features():
     assert chance.patient == pytest.approx(chance.patient_chance, abs=0.1)
     assert chance.position == pytest.approx(chance.position_chance, abs=0.1)
     assert retrieval(np.eye(6), pictures_of(flat_view(6))).volume is None
-
-
-def test_reasons_name_the_nearest_of_what_was_known_before():
-    vectors = [[1, 0, 0], [1, 0.2, 0], [0, 1, 0], [0, 1, 0.3], [0, 0, 1]]
-    view = view_of_volumes([("p", 0)], drawn={"v00": label_of((5, SIDE, SIDE), 0)})
-    strategy = CoreClr(Given(vectors))
-    units = strategy.rank(view, 3, RNG)
-    told = strategy.explain(view, units)
-    assert [r.unit for r in told] == units
-    assert [r.rank for r in told] == [0, 1, 2]
-    assert told[0].nearest == Unit("v00", "slice", 0, (0,))
-    assert told[0].nearest_is_drawn
-    assert told[0].distance == pytest.approx(np.sqrt(2), rel=1e-5)
-    assert told[0].position == units[0].index[0] / 4
-    assert told[2].nearest == units[0] or told[2].nearest_is_drawn
-    assert_allclose([r.radius for r in told[:-1]], [r.distance for r in told[1:]], rtol=1e-5)
-
-
-def test_the_first_of_an_empty_pool_has_nothing_near():
-    view = view_of_volumes([("p", 0)], unit="planes")
-    strategy = CoreClr(Given(np.ones((SIDE, 2))))
-    (reason,) = strategy.explain(view, [Unit("v00", "planes", index=(1, 2, 3))])
-    assert (reason.nearest, reason.distance, reason.position, reason.radius) == (None, None, None, 0)
 
 
 def test_the_embedding_serves_other_strategies_as_features():

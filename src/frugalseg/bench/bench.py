@@ -113,9 +113,15 @@ class Course:
         """From its JSON."""
         return cls(
             tuple(CurvePoint(**point) for point in kept["points"]),
-            tuple(Chosen(**{**one, "units": tuple(one["units"])}) for one in kept["chosen"]),
+            tuple(_chosen(one) for one in kept["chosen"]),
             tuple(Advised(**one) for one in kept["advice"]),
         )
+
+
+def _chosen(kept: Mapping[str, Any]) -> Chosen:
+    """From its JSON, in which there are no pictures."""
+    texts = {"units": tuple(kept["units"]), "reasons": tuple(kept.get("reasons", ()))}
+    return Chosen(**{**kept, **texts, "pictures": ()})
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from frugalseg.bench.bench import Bench, Course, Job, Measurement, Preset, Stage
 from frugalseg.bench.campaigns import gone_through, refuse_test_data
 from frugalseg.bench.slices import plan_of_slices
 from frugalseg.campaign.advice import AdviceSettings
-from frugalseg.campaign.outcome import advice, chosen, curve, extremes
+from frugalseg.campaign.chosen import chosen
+from frugalseg.campaign.outcome import advice, curve, extremes
 from frugalseg.campaign.settings import CampaignSettings
 from frugalseg.campaign.simulate import Simulation
 from frugalseg.data.cost import paging_axes

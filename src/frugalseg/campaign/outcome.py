@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from frugalseg.campaign.advice import AdviceSettings
+from frugalseg.campaign.chosen import chosen
 from frugalseg.campaign.rounds import case_scores
 from frugalseg.campaign.simulate import Simulation
 from frugalseg.campaign.watching import advised
@@ -40,6 +41,9 @@ from frugalseg.workspace import Drawn, Run, Workspace
 
 HEADLINE = "dice"
 
+PICTURED, PICTURED_OF_ARM = 60, 12
+"""Units of a round that are shown with a picture: in a workspace, and in one arm of several."""
+
 
 def write_outcome(simulation: Simulation, *, command: str) -> Results:
     """Writes results.json, report.html and pictures/ from every (arm, seed) that has finished.
@@ -69,7 +73,7 @@ def write_outcome(simulation: Simulation, *, command: str) -> Results:
         budgets=budgets,
         advice=tuple(a for arm, seed, workspace in finished for a in advice(simulation, workspace, arm, seed)),
         gallery=gallery,
-        chosen=tuple(c for arm, seed, workspace in finished for c in chosen(workspace, arm=arm, seed=seed)),
+        chosen=tuple(bought(simulation)),
         configuration=yaml.safe_dump(simulation.settings.model_dump(mode="json"), sort_keys=False),
         facts={**found.environment.facts(), "data": found.data.fingerprint, "command": found.command},
     )
@@ -93,7 +97,7 @@ def write_workspace_page(workspace: Workspace, file: Path) -> None:
             *(extremes(workspace.pool, workspace, last[-1], title="latest") if points else ()),
             *(taught(workspace, last[-1], title="latest") if last else ()),
         ),
-        chosen=tuple(chosen(workspace, arm="this workspace", seed=0)),
+        chosen=tuple(chosen(workspace, arm="this workspace", seed=0, pictured=PICTURED)),
         configuration=yaml.safe_dump(dict(last[-1].settings) if last else dict(workspace.settings), sort_keys=False),
         facts={**environment().facts(), "data": workspace.data},
     )
@@ -147,11 +151,13 @@ def advice(simulation: Simulation, workspace: Workspace, arm: str, seed: int) ->
         yield from advised(workspace, settings.advice, arm=arm, seed=seed, cache=simulation.cache)
 
 
-def chosen(workspace: Workspace, *, arm: str, seed: int) -> Iterator[Chosen]:
-    """What each round of the workspace bought."""
-    for number in range(len(workspace.rounds())):
-        units = tuple(str(unit) for unit in workspace.selected(number))
-        yield Chosen(arm=arm, seed=seed, round=number, units=units)
+def bought(simulation: Simulation) -> Iterator[Chosen]:
+    """What all arms bought; of arms that say why, the first seed that has finished is shown with pictures."""
+    first = _first_seeds(simulation)
+    for arm, seed in simulation.finished():
+        pictured = PICTURED_OF_ARM if seed == first[arm] else 0
+        workspace = simulation.workspace(arm, seed)
+        yield from chosen(workspace, arm=arm, seed=seed, pictured=pictured, without_reasons=False)
 
 
 def extremes(pool: Pool, workspace: Workspace, run: Run, *, title: str) -> Iterator[Panel]:
@@ -211,10 +217,15 @@ def _compared(simulation: Simulation, points: Sequence[CurvePoint]) -> tuple[Com
 
 def _gallery(simulation: Simulation) -> Iterator[Panel]:
     """The worst and the best case of each arm, with the first seed it has finished, and what taught it."""
-    first = {arm: seed for arm, seed in reversed(simulation.finished())}
+    first = _first_seeds(simulation)
     for arm in simulation.settings.arms:
         if arm in first:
             workspace = simulation.workspace(arm, first[arm])
             run = [r for r in workspace.runs() if r.is_done][-1]
             yield from extremes(simulation.pool, workspace, run, title=arm)
             yield from taught(workspace, run, title=arm)
+
+
+def _first_seeds(simulation: Simulation) -> dict[str, int]:
+    """The first seed that each arm has finished."""
+    return {arm: seed for arm, seed in reversed(simulation.finished())}

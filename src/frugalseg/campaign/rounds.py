@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from frugalseg.annotator import Annotation, Annotator
+from frugalseg.campaign.chosen import kept_reasons
 from frugalseg.campaign.settings import Purchase
 from frugalseg.data.pool import Pool
 from frugalseg.data.unit import Unit
@@ -17,7 +18,7 @@ from frugalseg.files import atomic_path, write_json
 from frugalseg.learn.engine import Hardware, Reach
 from frugalseg.specialist.model import Model
 from frugalseg.specialist.plan import Plan
-from frugalseg.strategies import choose_units
+from frugalseg.strategies import choices
 from frugalseg.strategies.viewing import view_of
 from frugalseg.training import Training, TrainSettings
 from frugalseg.workspace import Run, Workspace
@@ -46,7 +47,7 @@ def choose(workspace: Workspace, purchase: Purchase, *, seed: int, cache: Path |
     """Opens the next round with the units its strategy wants, or returns what an open round still lacks.
 
     What a strategy learns from the images alone is kept in `cache`, the workspace's own by default. How long it took
-    is noted with the round's settings, as `seconds`.
+    and why it chose these are noted with the round's settings, as `seconds` and `reasons`.
     """
     began = time.monotonic()
     rounds = workspace.rounds()
@@ -63,7 +64,7 @@ def choose(workspace: Workspace, purchase: Purchase, *, seed: int, cache: Path |
         bought=bought,
         cache=cache or workspace.cache,
     )
-    units = choose_units(
+    found = choices(
         view,
         purchase.strategy,
         purchase.units,
@@ -71,9 +72,10 @@ def choose(workspace: Workspace, purchase: Purchase, *, seed: int, cache: Path |
         seed=seed,
         round_number=number,
     )
-    if not units:
+    if not found:
         raise DataError("there is nothing left to label: every unit of the training cases has been drawn")
-    noted = {**purchase.model_dump(mode="json"), "seconds": round(time.monotonic() - began, 3)}
+    units = [choice.unit for choice in found]
+    noted = {**purchase.model_dump(mode="json"), "seconds": round(time.monotonic() - began, 3), **kept_reasons(found)}
     workspace.select(number, units, strategy=purchase.strategy, settings=noted)
     return units
 

@@ -127,7 +127,7 @@ def select(
     placement: Annotated[str, typer.Option(help="Where three planes go.")] = "middle-third",
     seed: Seed = 0,
 ) -> None:
-    """Chooses what to label next, and opens a round with it."""
+    """Chooses what to label next, and opens a round with it; `frugalseg report` shows pictures of it."""
     from frugalseg.cli import verbs
 
     wanted = {"strategy": strategy, "units": units, "unit": unit, "axis": axis, "placement": placement}

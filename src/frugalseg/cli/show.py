@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 if TYPE_CHECKING:
     from frugalseg.report.results import Measured, Results
@@ -61,6 +62,16 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
         grid.add_column(name, justify="left" if number == 0 else "right", no_wrap=True)
     for row in rows:
         grid.add_row(*row)
+    console.print(grid)
+
+
+def listing(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints a table of words: nothing is cut off, what is too long goes on in the next line, the last column first."""
+    grid = Table(*[Column(name, overflow="fold") for name in columns])
+    for number, column in enumerate(grid.columns[:-1]):
+        column.no_wrap = max(len(row[number]) for row in rows) <= console.width // 2
+    for row in rows:
+        grid.add_row(*map(escape, row))
     console.print(grid)
 
 

@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 from frugalseg.annotator import Oracle, OracleSettings
 from frugalseg.campaign import rounds
+from frugalseg.campaign.chosen import choices_of
 from frugalseg.campaign.outcome import write_outcome, write_workspace_page
 from frugalseg.campaign.settings import Purchase, read_campaign
 from frugalseg.campaign.simulate import CAMPAIGN, Simulation
-from frugalseg.cli.show import bar, console, say, table
+from frugalseg.cli.show import bar, console, listing, say, table
 from frugalseg.data.checks import Finding, check_pool, raise_on_errors
 from frugalseg.data.pool import Pool
 from frugalseg.data.spec import open_data, parse_data_spec, split_data
@@ -27,6 +28,7 @@ from frugalseg.settings import override, parse, parse_assignments
 from frugalseg.specialist.model import Model
 from frugalseg.specialist.plan import DERIVED, Plan, make_plan, read_plan
 from frugalseg.strategies import STRATEGIES
+from frugalseg.strategies.reasons import Choice
 from frugalseg.training import TrainSettings
 from frugalseg.workspace import Workspace
 
@@ -114,9 +116,17 @@ def select(folder: Path, wanted: Mapping[str, Any], *, seed: int) -> None:
     if before and not before[-1].is_closed:
         say("the last round is still open, so nothing new is chosen: these are its units, and training closes it")
     units = rounds.choose(workspace, purchase, seed=seed)
-    for unit in units:
-        console.print(str(unit), markup=False)
+    ranked = enumerate(choices_of(workspace, workspace.rounds()[-1]), 1)
+    _list_choices([(rank, choice) for rank, choice in ranked if choice.unit in units])
     say(f"{len(units)} units to draw: frugalseg annotate {quote(str(folder))}")
+    say(f"what they look like: frugalseg report {quote(str(folder))}")
+
+
+def _list_choices(ranked: Sequence[tuple[int, Choice]]) -> None:
+    """Prints units with their ranks, and why they were chosen where their strategy says so."""
+    rows = [[str(rank), str(c.unit), *([c.reason.words] if c.reason else [])] for rank, c in ranked]
+    if rows:
+        listing(["rank", "unit", "why"][: max(map(len, rows))], rows)
 
 
 def annotate(folder: Path, by: str, *, changes: Sequence[str], seed: int) -> None:

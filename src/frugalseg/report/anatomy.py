@@ -42,18 +42,23 @@ def planes_of(geometry: Geometry, extent: np.ndarray) -> list[Plane]:
     Without a world affine they are the planes across axis 0, 1 and 2. `extent` is a boolean array (*space); the
     planes go where most of it lies, through the middle where it is empty.
     """
+    return planes_through(geometry, [_fullest(extent, axis) for axis in range(geometry.ndim)])
+
+
+def planes_through(geometry: Geometry, point: Sequence[int]) -> list[Plane]:
+    """The same planes through a voxel."""
     if geometry.ndim == 2:
         return [bare_plane(geometry, -1, 0)]
     if geometry.affine is None:
-        return [bare_plane(geometry, axis, _fullest(extent, axis)) for axis in range(3)]
+        return [bare_plane(geometry, axis, point[axis]) for axis in range(3)]
     world, signs = _directions(geometry.matrix)
     order = sorted(range(3), key=lambda axis: -world[axis])
-    return [_anatomical_plane(geometry, axis, _fullest(extent, axis), world=world, signs=signs) for axis in order]
+    return [_anatomical_plane(geometry, axis, point[axis], world=world, signs=signs) for axis in order]
 
 
 def _fullest(extent: np.ndarray, axis: int) -> int:
     """The slice with the largest area; of several, the middle one."""
-    areas = extent.sum(axis=tuple(d for d in range(3) if d != axis))
+    areas = extent.sum(axis=tuple(d for d in range(extent.ndim) if d != axis))
     best = np.flatnonzero(areas == areas.max())
     return int(best[len(best) // 2])
 

@@ -39,6 +39,7 @@ def render(report: Report) -> str:
         budgets=budget_words(report.budgets) if report.budgets else None,
         advice=advice_words(report.advice),
         chosen=_chosen(report.chosen),
+        has_reasons=any(one.reasons for one in report.chosen),
     )
 
 
@@ -107,6 +108,18 @@ def _chosen(chosen: Sequence[Chosen]) -> list[dict[str, Any]]:
     ordered = sorted(chosen, key=lambda c: (arms.index(c.arm), c.seed, c.round))
     groups = []
     for (arm, seed), items in groupby(ordered, key=lambda c: (c.arm, c.seed)):
-        rounds = [(item.round, item.units) for item in items]
-        groups.append({"arm": arm, "seed": seed, "rounds": rounds, "total": sum(len(u) for _, u in rounds)})
+        rounds = [_round(item) for item in items]
+        groups.append({"arm": arm, "seed": seed, "rounds": rounds, "total": sum(len(r["units"]) for r in rounds)})
     return groups
+
+
+def _round(item: Chosen) -> dict[str, Any]:
+    """The units of a round with rank, reason and picture as far as there are any; with neither they are plain."""
+    n, n_pictures = len(item.units), len(item.pictures)
+    reasons, pictures = item.reasons or ("",) * n, (*item.pictures, *[None] * (n - n_pictures))
+    return {
+        "number": item.round,
+        "units": list(zip(range(1, n + 1), item.units, reasons, pictures, strict=True)),
+        "is_plain": not item.reasons and not item.pictures,
+        "note": f"with pictures of the first {n_pictures}" if 0 < n_pictures < n else "",
+    }

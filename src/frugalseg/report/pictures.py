@@ -60,25 +60,41 @@ def contact_sheet(panels: Sequence[Panel], path: Path, *, columns: int | None = 
 
 def _fullest(image: Image, extent: np.ndarray) -> list[Plane]:
     """The planes through most of a boolean array (*space), without those that would be a thin strip."""
-    planes = planes_of(image.geometry, extent)
-    return [p for p in planes if _proportion(p, extent) >= _THINNEST] or planes
+    return not_thin(planes_of(image.geometry, extent), extent)
+
+
+def not_thin(planes: list[Plane], shown: np.ndarray) -> list[Plane]:
+    """The planes of an array (*space) or (*space, 3) that are more than a thin strip; all where none is."""
+    return [p for p in planes if _proportion(p, shown) >= _THINNEST] or planes
 
 
 def planes_png(
     image: Image, columns: Sequence[Column], planes: Sequence[Plane], *, over: Mapping[str, Over] | None = None
 ) -> bytes:
     """One row a plane, one column a label, in a PNG; `over` draws on the columns of these names too."""
+    return shown_png(brightness(image), columns, planes, width=_COLUMN_IN[image.geometry.ndim], over=over)
+
+
+def shown_png(
+    shown: np.ndarray,
+    columns: Sequence[Column],
+    planes: Sequence[Plane],
+    *,
+    width: float,
+    over: Mapping[str, Over] | None = None,
+) -> bytes:
+    """The same of what `brightness` says, in columns of this width (inches); columns without names have no head."""
     from matplotlib.figure import Figure
 
     labels = [label for _, label in columns if label is not None]
-    shown, width = brightness(image), _COLUMN_IN[image.geometry.ndim]
     heights = [min(_proportion(plane, shown), 1.3) * width for plane in planes]
+    head = _HEAD_IN if any(name for name, _ in columns) else 0.0
     foot = _FOOT_IN if any(isinstance(label, SemanticLabel) for label in labels) else _GAP_IN
     with plain_style():
-        figure = Figure((width * len(columns), _HEAD_IN + sum(heights) + foot), dpi=_DPI, facecolor=PAPER)
+        figure = Figure((width * len(columns), head + sum(heights) + foot), dpi=_DPI, facecolor=PAPER)
         for row, plane in enumerate(planes):
             for column, (name, label) in enumerate(columns):
-                top = _HEAD_IN + sum(heights[:row])
+                top = head + sum(heights[:row])
                 axes = cell(figure, left=column * width, top=top, width=width, height=heights[row])
                 _show(axes, plane, shown, is_first=column == 0)
                 if label is not None:

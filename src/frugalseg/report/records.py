@@ -27,16 +27,6 @@ class CurvePoint:
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """What one arm bought with one seed in one round, the most wanted first."""
-
-    arm: str
-    seed: int
-    round: int
-    units: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Advised:
     """Whether to go on after a round: what the next batch will probably bring, and what says so.
 
@@ -78,6 +68,21 @@ class Panel:
         """The picture as a data URI."""
         kind = "svg+xml" if self.is_svg else "png"
         return f"data:image/{kind};base64,{base64.b64encode(self.image).decode()}"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What one arm bought with one seed in one round, the most wanted first.
+
+    `reasons` say in the same order why, where the strategy does; `pictures` show the units, or the first of them.
+    """
+
+    arm: str
+    seed: int
+    round: int
+    units: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
+    pictures: tuple[Panel, ...] = ()
 
 
 @dataclass(frozen=True)

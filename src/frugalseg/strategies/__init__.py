@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from frugalseg.data.pool import Pool, PoolView
 from frugalseg.data.unit import Unit, UnitKind
 from frugalseg.errors import SettingsError, lookup
@@ -27,9 +29,10 @@ from frugalseg.strategies.multi_feature import MultiFeatureSettings
 from frugalseg.strategies.placement import place
 from frugalseg.strategies.probcover import ProbCover
 from frugalseg.strategies.random import Random
+from frugalseg.strategies.reasons import Choice
 from frugalseg.strategies.round_robin import RoundRobin
 from frugalseg.strategies.stochastic_batches import StochasticBatches
-from frugalseg.strategies.strategy import Strategy
+from frugalseg.strategies.strategy import ExplainingStrategy, Strategy
 from frugalseg.strategies.strided import Strided
 from frugalseg.strategies.thumbnails import pixels
 from frugalseg.strategies.typiclust import TypiClust
@@ -74,10 +77,10 @@ STRATEGIES: Mapping[str, Strategy] = {
 }
 
 
-def choose_units(
+def choices(
     view: PoolView, strategy: str, budget: int, *, placement: str = "middle-third", seed: int = 0, round_number: int = 0
-) -> list[Unit]:
-    """At most `budget` units, the most wanted first, with three planes placed. Raises `SettingsError`.
+) -> list[Choice]:
+    """At most `budget` units, the most wanted first, with three planes placed, and why. Raises `SettingsError`.
 
     Three parallel planes are three units for one of the budget.
     Round and seed give the random stream, so the same round asks for the same units again.
@@ -86,8 +89,26 @@ def choose_units(
         raise SettingsError(f"a budget of {budget} units buys nothing; ask for one at least")
     rng = stream(seed, "select", round_number)
     view = replace(view, round=round_number, seed=seed)
-    units = lookup(STRATEGIES, strategy, "strategy").rank(view, budget, rng)
-    return [part for u in units for part in ([u] if u.is_placed else place(u, view, placement, rng=rng))]
+    ranked = _ranked(lookup(STRATEGIES, strategy, "strategy"), view, budget, rng)
+    return [c.at(part) for c in ranked for part in _placed(c.unit, view, placement, rng=rng)]
+
+
+def _ranked(strategy: Strategy, view: PoolView, budget: int, rng: np.random.Generator) -> list[Choice]:
+    if isinstance(strategy, ExplainingStrategy):
+        return strategy.explained(view, budget, rng)
+    return [Choice(unit) for unit in strategy.rank(view, budget, rng)]
+
+
+def _placed(unit: Unit, view: PoolView, placement: str, *, rng: np.random.Generator) -> list[Unit]:
+    return [unit] if unit.is_placed else place(unit, view, placement, rng=rng)
+
+
+def choose_units(
+    view: PoolView, strategy: str, budget: int, *, placement: str = "middle-third", seed: int = 0, round_number: int = 0
+) -> list[Unit]:
+    """The units of `choices`."""
+    wanted = choices(view, strategy, budget, placement=placement, seed=seed, round_number=round_number)
+    return [choice.unit for choice in wanted]
 
 
 def select(

@@ -30,7 +30,7 @@ from frugalseg.strategies.k_centre import Distance, k_centre_by, uncertain
 from frugalseg.strategies.k_median import k_median_by
 from frugalseg.strategies.multi_feature import FeatureTerm, MultiFeatureSettings, Term, multi_feature, nearest_of
 from frugalseg.strategies.places import Places, places_of
-from frugalseg.strategies.reasons import Reason, reasons
+from frugalseg.strategies.reasons import Choice, reasons
 from frugalseg.strategies.scores import entropy_map, score_units
 
 
@@ -48,18 +48,18 @@ class CoreClr:
 
     def rank(self, view: PoolView, budget: int, rng: np.random.Generator) -> list[Unit]:
         """At most `budget` units, the best first; units with strokes only come when nothing else is left."""
+        return [choice.unit for choice in self.explained(view, budget, rng)]
+
+    def explained(self, view: PoolView, budget: int, rng: np.random.Generator) -> list[Choice]:
+        """The same units, each beside what lies nearest to it by the distance that has chosen them."""
         places = places_of(view)
         with cache_of(view) as folder:
             features, term = self._distance(view, places, folder)
             order = self._order(view, places, features, term, budget)
-        rest = np.flatnonzero(places.is_free & places.is_drawn)
-        return [places.units[i] for i in [*order, *rest][:budget]]
-
-    def explain(self, view: PoolView, units: Sequence[Unit]) -> list[Reason]:
-        """Why these units, in this order: what of the labelled and of the units before lies nearest to each."""
-        places = places_of(view)
-        with cache_of(view) as folder:
-            return reasons(places, self._distance(view, places, folder)[1], units)
+            rest = np.flatnonzero(places.is_free & places.is_drawn)
+            order = [*order, *map(int, rest)][:budget]
+            why = reasons(places, term, order)
+        return [Choice(places.units[i], reason) for i, reason in zip(order, why, strict=True)]
 
     def _distance(self, view: PoolView, places: Places, folder: Path) -> tuple[np.ndarray, Term]:
         of_pictures = self.embedder.embed(view, places.pictures, folder)

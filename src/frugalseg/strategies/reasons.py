@@ -1,7 +1,8 @@
-"""Why a unit was chosen, for whoever has to draw it: what of the known pool lies nearest to it."""
+"""Why a unit was chosen, for whoever has to draw it: what of the known pool lay nearest to it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -12,28 +13,72 @@ from frugalseg.strategies.places import Places
 
 @dataclass(frozen=True)
 class Reason:
-    """A chosen unit beside the nearest of those that are labelled, or were chosen before it.
+    """A chosen unit beside the nearest of those that are drawn, or were chosen before it.
 
     `nearest` and `distance` are None for the first unit of an empty pool. `position` is the place of a slice in its
-    volume, 0 to 1, None for whole images. `radius` is the largest distance that is left once this unit is labelled.
+    volume, 0 to 1, None for whole images. `radius` is the largest distance that is left once this unit is drawn.
     """
 
-    unit: Unit
-    rank: int
     nearest: Unit | None
     distance: float | None
     nearest_is_drawn: bool
     position: float | None
     radius: float
 
+    @classmethod
+    def read(cls, kept: Mapping[str, Any]) -> "Reason":
+        """From the JSON of its fields."""
+        near = kept["nearest"]
+        return cls(**{**kept, "nearest": near and Unit(**{**near, "index": tuple(near["index"])})})
 
-def reasons(places: Places, term: Term, units: Sequence[Unit]) -> list[Reason]:
-    """The reasons of units in the order in which they were chosen, by a distance between all units."""
-    numbers = {_unplaced(unit): i for i, unit in enumerate(places.units)}
-    chosen = np.array([numbers[_unplaced(unit)] for unit in units], np.int64)
-    drawn = np.setdiff1d(places.drawn, chosen)
-    centres = np.concatenate([drawn, chosen])
-    gap = np.full(len(places.units), np.inf, np.float32)
+    @property
+    def words(self) -> str:
+        """The reason in one line."""
+        known = "nothing was drawn or chosen before it"
+        if self.nearest is not None:
+            how = "drawn" if self.nearest_is_drawn else "chosen"
+            known = f"nearest {how}: {self.nearest}, distance {self.distance:.3g}"
+        place = [] if self.position is None else [f"position {self.position:.2f}"]
+        return "; ".join([known, *place, f"then none is farther than {self.radius:.3g}"])
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A unit to label next, and why: None where its strategy does not say."""
+
+    unit: Unit
+    reason: Reason | None = None
+
+    def at(self, unit: Unit) -> "Choice":
+        """The same choice once its planes are placed."""
+        return replace(self, unit=unit)
+
+
+def reasons(places: Places, term: Term, order: Sequence[int]) -> list[Reason]:
+    """The reasons of units, given by their numbers in the order of the choice, by a distance between all units."""
+    chosen, n_drawn = np.asarray(order, np.int64), len(places.drawn)
+    centres = np.concatenate([places.drawn, chosen])
+    distances, radius = _measured(term, centres, chosen, n=len(places.units))
+    distances[chosen[:, None] == centres] = np.inf  # where strokes lie on a chosen unit, it is not near to itself
+    positions = places.positions
+    found = []
+    for rank, number in enumerate(chosen):
+        known = distances[rank, : n_drawn + rank]
+        k = int(known.argmin()) if np.isfinite(known).any() else None
+        reason = Reason(
+            nearest=None if k is None else places.units[centres[k]],
+            distance=None if k is None else float(known[k]),
+            nearest_is_drawn=k is not None and k < n_drawn,
+            position=float(positions[number]) if places.units[number].kind == "slice" else None,
+            radius=radius[n_drawn + rank],
+        )
+        found.append(reason)
+    return found
+
+
+def _measured(term: Term, centres: np.ndarray, chosen: np.ndarray, *, n: int) -> tuple[np.ndarray, list[float]]:
+    """The distances of the chosen to all centres, and the largest gap of all n units after each centre."""
+    gap = np.full(n, np.inf, np.float32)
     to_chosen = np.empty((len(chosen), len(centres)), np.float32)
     radius = []
     for start in range(0, len(centres), AT_ONCE):
@@ -43,34 +88,4 @@ def reasons(places: Places, term: Term, units: Sequence[Unit]) -> list[Reason]:
             gap = np.minimum(gap, column)
             gap[centres[k]] = 0
             radius.append(float(gap.max()))
-    return [
-        _reason(places, chosen[rank], rank, to_chosen[rank, : len(drawn) + rank], centres, len(drawn), radius)
-        for rank in range(len(chosen))
-    ]
-
-
-def _reason(
-    places: Places,
-    number: int,
-    rank: int,
-    distances: np.ndarray,
-    centres: np.ndarray,
-    n_drawn: int,
-    radius: list[float],
-) -> Reason:
-    unit = places.units[number]
-    nearest = int(distances.argmin()) if len(distances) else None
-    return Reason(
-        unit=unit,
-        rank=rank,
-        nearest=None if nearest is None else places.units[centres[nearest]],
-        distance=None if nearest is None else float(distances[nearest]),
-        nearest_is_drawn=nearest is not None and nearest < n_drawn,
-        position=float(places.positions[number]) if unit.kind == "slice" else None,
-        radius=radius[n_drawn + rank],
-    )
-
-
-def _unplaced(unit: Unit) -> Unit:
-    """Planes wherever they are."""
-    return Unit(unit.case, "planes") if unit.kind == "planes" else unit
+    return to_chosen, radius
