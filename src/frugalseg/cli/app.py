@@ -121,7 +121,9 @@ def init(
 def select(
     folder: Folder,
     strategy: Annotated[str, typer.Option(help="Which rule ranks the units.")] = "random",
-    units: Annotated[int, typer.Option(help="How many units to buy in this round.")] = 4,
+    units: Annotated[
+        int, typer.Option("--units", "--budget", help="How many units to buy in this round; both names are the same.")
+    ] = 4,
     unit: Annotated[str, typer.Option(help="What one act of annotation buys: image, slice or planes.")] = "planes",
     axis: Annotated[int, typer.Option(help="Array axis that slices lie across.")] = 0,
     placement: Annotated[str, typer.Option(help="Where three planes go.")] = "middle-third",
