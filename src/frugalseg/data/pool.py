@@ -126,6 +126,10 @@ class Pool:
         """The pool of these cases only, with the same labels and truth."""
         return Pool([self[i] for i in ids], self.classes, labels=self.labels, truth=self.truth)
 
+    def without_truth(self) -> "Pool":
+        """The same cases with what was drawn; from this pool no hidden label can be reached."""
+        return Pool(self.cases, self.classes, labels=self.labels)
+
     def label(self, case: str, rater: str | None = None) -> SemanticLabel | None:
         """What was drawn on the case; None when nothing was. Raises `DataError` when the rater must be named."""
         raters = self.labels.raters(case)
@@ -153,6 +157,9 @@ They come one after the other, so that a case's predictions never lie in memory 
 @dataclass(frozen=True)
 class PoolView:
     """What a strategy may see: images, what has been drawn, and what the current model says. No hidden truth.
+
+    That holds for all objects that can be reached from a view that `frugalseg.strategies.viewing` makes. Files are not
+    locked: a label may lie beside its image in one, and the recipe of a phantom's image makes its label too.
 
     `unit` and `axis` say what is bought, `round` counts from 0. By the current model are `probabilities` (C, *space)
     float32, the `features` (K, *space) before its head, and the predictions of `members`, all of the case as it is,

@@ -1,7 +1,7 @@
 """Which unit to label next: one strategy a file, one line in the registry.
 
-A strategy sees a `PoolView`: images, what was drawn, what the current model says. It cannot reach a label that nobody
-has drawn, and it never trains a specialist.
+A strategy sees a `PoolView`: images, what was drawn, what the current model says. From there it can reach no object
+that holds or reads a label that nobody has drawn (the recipe of a phantom apart), and it never trains a specialist.
 """
 
 from collections.abc import Mapping
