@@ -1,10 +1,11 @@
 """CoreCLR: the units that cover the pool best, in features that an encoder has learnt from the pool itself.
 
 Before the first round an encoder learns from all pictures by group-based contrast; then each round takes the units
-that bring all others nearest to something labelled (greedy k-median), by the distance of the features alone or by the
-multi-feature distance. As published it is greedy k-centre: the units farthest from everything labelled. Where nothing
-is labelled yet, k-centre starts with the most typical unit, and each patient gives one unit before any gives a second:
-a few odd patients cannot take the whole first budget.
+that bring all others nearest to something labelled (greedy k-median; of more than 4,096 units that many, evenly spaced
+in the pool's order, count as the others), by the distance of the features alone or by the multi-feature distance. As
+published it is greedy k-centre: the units farthest from everything labelled. Where nothing is labelled yet, k-centre
+starts with the most typical unit, and each patient gives one unit before any gives a second: a few odd patients cannot
+take the whole first budget.
 
 Source: "Integrating Deep Metric Learning with Coreset for Active Learning in 3D Segmentation" and its code (CoreCLR).
 We differ: see `embedding.contrastive` and `multi_feature`; also (a) k-median, because with a few units k-centre buys

@@ -5,8 +5,9 @@ saves can only become less while others are picked. So the greedy choice saves a
 could (Nemhauser, Wolsey & Fisher 1978), and what a point would have saved earlier bounds what it saves now: for each
 pick only the few points whose bound reaches the best are looked at again (lazy greedy, Minoux 1978).
 
-The order is the rank: whoever stops early has the greedy choice of that size. In pools of more than `WITNESSES` points
-so many of them, evenly spread over the pool's order, speak for all; any point can be picked. Time O(N W d) once.
+The order is the rank: whoever stops early has the greedy choice of that size. In pools of more than `WITNESSES` (4,096)
+points only so many of them, evenly spread over the pool's order, count as those that are to be near a centre, and the
+bound above is one of their distances; any point can be picked. Time O(N W d) once, for W witnesses.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +37,7 @@ def k_median_by(
 
     `labelled` points are centres from the beginning and are not picked again; where there is none, the first pick is
     the point with the smallest mean distance to all. A `weight` multiplies what each point saves. Of equal points the
-    first in order is picked.
+    first in order is picked. Among more than `WITNESSES` points "all" are that many, evenly spaced in their order.
     """
     check_points(n_points, labelled, weight)
     centres = np.asarray(labelled, np.int64)
