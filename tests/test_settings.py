@@ -1,7 +1,7 @@
 import pytest
 
 from frugalseg.errors import SettingsError, lookup
-from frugalseg.settings import Settings, override, parse, parse_assignments, read_yaml
+from frugalseg.settings import Settings, merged, override, parse, parse_assignments, read_yaml
 
 
 class Inner(Settings):
@@ -40,6 +40,13 @@ def test_wrong_value_names_key_and_value():
 def test_override_reaches_into_mappings_and_leaves_the_original():
     data = {"inner": {"decay": 0.5}, "steps": 3}
     assert override(data, {"inner.decay": 0.9}) == {"inner": {"decay": 0.9}, "steps": 3}
+    assert data["inner"]["decay"] == 0.5
+
+
+def test_merging_keeps_what_is_not_named_and_the_original():
+    data = {"inner": {"decay": 0.5, "rate": 1}, "steps": 3, "none": None}
+    found = merged(data, {"inner": {"decay": 0.9}, "none": {"a": 1}})
+    assert found == {"inner": {"decay": 0.9, "rate": 1}, "steps": 3, "none": {"a": 1}}
     assert data["inner"]["decay"] == 0.5
 
 

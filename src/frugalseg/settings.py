@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -30,7 +30,9 @@ def _sentence(model: type[BaseModel], error: Any, where: str) -> str:
     path = [str(p) for p in error["loc"]]
     key = ".".join(path)
     if error["type"] == "extra_forbidden":
-        return f"{where}: unknown key '{key}'{nearest(path[-1], _keys(model, path[:-1]))}"
+        known = _keys(model, path[:-1])
+        allowed = f"there are: {', '.join(known)}" if known else "there is nothing to set"
+        return f"{where}: unknown key '{key}'{nearest(path[-1], known)}; {allowed}"
     if error["type"] == "missing":
         return f"{where}: the key '{key}' is missing"
     said = error["msg"].removeprefix("Value error, ")
@@ -40,10 +42,11 @@ def _sentence(model: type[BaseModel], error: Any, where: str) -> str:
 def _keys(model: type[BaseModel], path: list[str]) -> list[str]:
     for part in path:
         field = model.model_fields.get(part)
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        kinds = (field.annotation, *get_args(field.annotation)) if field else ()
+        inner = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if not inner:
             return []
-        model = inner
+        model = inner[0]
     return list(model.model_fields)
 
 
@@ -71,6 +74,17 @@ def override(data: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
             node[parent] = dict(child) if isinstance(child, Mapping) else {}
             node = node[parent]
         node[last] = value
+    return result
+
+
+def merged(data: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of nested data with the values of nested changes; what they do not name stays."""
+    result = dict(data)
+    for key, value in changes.items():
+        before = result.get(key)
+        if isinstance(before, Mapping) and isinstance(value, Mapping):
+            value = merged(before, value)
+        result[key] = value
     return result
 
 

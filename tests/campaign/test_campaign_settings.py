@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from campaign_worlds import tiny
+import yaml
+from campaign_worlds import SETTINGS, tiny
 
 from frugalseg.campaign.settings import read_campaign
 from frugalseg.errors import SettingsError
@@ -22,6 +23,8 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
         ({"seeds": [3, 3]}, "each seed counts once"),
         ({"start.strategy": "randon"}, r"'start\.strategy'.*did you mean 'random'"),
         ({"then.placement": "center"}, r"'then\.placement'.*did you mean 'centre'"),
+        ({"then.options": {"encodr": 1}}, r"'then\.options' = .*options of strategy 'entropy': unknown key 'encodr'"),
+        ({"then.options": 3}, r"'then\.options' = 3"),
         ({"train.method": "cpt"}, r"'train\.method'.*did you mean 'cps'"),
     ],
 )
@@ -34,6 +37,21 @@ def test_an_arm_with_an_unknown_method_is_named():
     settings = tiny(**{"arms": {"teacher": {"train.method": "mean-techer"}}, "compare": []})
     with pytest.raises(SettingsError, match=r"arm 'teacher': 'train\.method'.*did you mean 'mean-teacher'"):
         settings.arm("teacher")
+
+
+def test_options_that_do_not_fit_the_strategy_of_an_arm_name_the_file_and_the_keys(tmp_path):
+    arms = {"vaal": {"then.strategy": "vaal", "then.options": {"latents": 3}}}
+    content = {**SETTINGS, "arms": arms, "compare": []}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
+    words = r"mine\.yaml: arm 'vaal': .*unknown key 'latents' \(did you mean 'latent'\?\); there are: side, widths, "
+    with pytest.raises(SettingsError, match=words):
+        read_campaign(tmp_path / "mine.yaml")
+
+
+def test_options_are_given_by_name_and_none_leave_no_trace():
+    settings = tiny(**{"then.strategy": "coreclr", "then.options.encoder.temperature": 0.5})
+    assert settings.then.options == {"encoder": {"temperature": 0.5}}
+    assert "options" not in settings.start.model_dump(mode="json")
 
 
 @pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.yaml")), ids=lambda file: file.stem)

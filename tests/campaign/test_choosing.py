@@ -85,3 +85,29 @@ def test_a_strategy_that_lacks_opinions_is_refused_before_anything_is_trained(tm
     with_dropout = tiny(**{**VOTES, "members": 1, "then.strategy": "bald"})
     plan = simulation(tmp_path, **VOTES).plan
     check_opinions(with_dropout, plan.model_copy(update={"dropout": 0.1}))
+
+
+ENCODER = {"side": 16, "widths": [8], "batch": 8, "fit": {"steps": 2}}
+LEARNT = {
+    "arms": {"a": {}, "b": {"start.options.encoder.temperature": 0.5}},
+    "compare": [],
+    "seeds": [0],
+    "start": {"strategy": "coreclr", "options": {"encoder": ENCODER}, "units": 2, "unit": "slice"},
+    "rounds": 0,
+}
+
+
+def test_what_is_kept_of_a_strategy_depends_on_its_options(tmp_path):
+    campaign = simulation(tmp_path, **LEARNT)
+    for _ in campaign.run():
+        pass
+    assert len(list(campaign.cache.glob("embeddings/contrastive-*/features.npy"))) == 2
+    (turn,) = campaign.workspace("b", 0).rounds()
+    assert turn.settings["options"]["encoder"] == {**ENCODER, "temperature": 0.5}
+
+
+def test_other_options_are_another_campaign(tmp_path):
+    simulation(tmp_path, **LEARNT).workspace("a", 0)
+    other = simulation(tmp_path, **{**LEARNT, "start.options.encoder.temperature": 0.5})
+    with pytest.raises(SettingsError, match="was made with other settings of start"):
+        other.workspace("a", 0)

@@ -99,6 +99,16 @@ def test_an_open_round_is_asked_for_again(capsys, tmp_path, scans):
     assert frugalseg(capsys, "select", work, "--strategy", "entropi")[0] == 2
 
 
+def test_settings_of_the_strategy_are_set_where_it_chooses(capsys, tmp_path):
+    work = tmp_path / "work"
+    done(capsys, "init", work, "--data", "phantom=shapes,n=6,shape=32x32")
+    small = ("--set", "encoder.side=16", "--set", "encoder.widths=[8]", "--set", "encoder.fit.steps=2")
+    code, said = frugalseg(capsys, "select", work, "--strategy", "coreclr", "--set", "encoder.sid=16")
+    assert (code, "unknown key 'encoder.sid' (did you mean 'side'?)" in said) == (2, True)
+    assert "2 units" in done(capsys, "select", work, "--strategy", "coreclr", "--units", "2", *small)
+    assert Workspace.open(work).rounds()[0].settings["options"]["encoder"]["fit"] == {"steps": 2}
+
+
 def test_more_labels_make_another_run(capsys, tmp_path, scans, monkeypatch):
     work = tmp_path / "work"
     monkeypatch.chdir(tmp_path)

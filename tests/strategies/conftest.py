@@ -11,12 +11,17 @@ from frugalseg.strategies.probcover import ProbCover
 from frugalseg.strategies.typiclust import TypiClust
 
 
+def tiny_encoder(build):
+    return lambda settings: replace(build(settings), embedder=tiny_contrast())
+
+
 @pytest.fixture(autouse=True)
 def tiny_networks(monkeypatch):
     """Replaces the networks of the registry's strategies."""
-    monkeypatch.setitem(STRATEGIES, "vaal", tiny_vaal(**{"fit.steps": 2}))
-    for name, strategy in {"typiclust": TypiClust(), "probcover": ProbCover()}.items():  # on the features of the view
-        monkeypatch.setitem(STRATEGIES, name, strategy)
-    for name, strategy in STRATEGIES.items():
-        if name.startswith("coreclr"):
-            monkeypatch.setitem(STRATEGIES, name, replace(strategy, embedder=tiny_contrast()))
+    builds = {"vaal": lambda _: tiny_vaal(**{"fit.steps": 2})}
+    for name, kind in {"typiclust": TypiClust, "probcover": ProbCover}.items():  # on the features of the view
+        builds[name] = lambda settings, kind=kind: kind(settings=settings)
+    coreclr = [name for name in STRATEGIES if name.startswith("coreclr")]
+    builds |= {name: tiny_encoder(STRATEGIES[name].build) for name in coreclr}
+    for name, build in builds.items():
+        monkeypatch.setitem(STRATEGIES, name, replace(STRATEGIES[name], build=build))

@@ -12,11 +12,12 @@ from frugalseg.data.pool import PoolView
 from frugalseg.errors import DataError, SettingsError
 from frugalseg.settings import parse
 from frugalseg.strategies import choose_units
-from frugalseg.strategies.coreclr import CoreClr, described_by
+from frugalseg.strategies.coreclr import CoreClr
 from frugalseg.strategies.embedding.contrastive import PRESETS, ContrastSettings, GroupContrastive
 from frugalseg.strategies.embedding.embedder import unit_length
 from frugalseg.strategies.embedding.pictures import pictures_of, read_pixels
 from frugalseg.strategies.embedding.retrieval import retrieval
+from frugalseg.strategies.features import described_by
 from frugalseg.strategies.multi_feature import MultiFeatureSettings
 from frugalseg.strategies.random import Random
 from frugalseg.strategies.typiclust import TypiClust

@@ -68,6 +68,7 @@ def choose(workspace: Workspace, purchase: Purchase, *, seed: int, cache: Path |
         view,
         purchase.strategy,
         purchase.units,
+        options=purchase.options,
         placement=purchase.placement,
         seed=seed,
         round_number=number,

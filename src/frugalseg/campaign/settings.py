@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, NonNegativeInt, field_validator, model_validator
+from pydantic import Field, NonNegativeInt, ValidationInfo, field_validator, model_validator
 
 from frugalseg.annotator import OracleSettings
 from frugalseg.campaign.advice import AdviceSettings
@@ -12,7 +12,7 @@ from frugalseg.errors import SettingsError, lookup
 from frugalseg.protocols import under_protocol
 from frugalseg.settings import Settings, override, parse, read_yaml
 from frugalseg.specialist.plan import Plan
-from frugalseg.strategies import STRATEGIES
+from frugalseg.strategies import STRATEGIES, build_strategy
 from frugalseg.strategies.members import COMPARING, one_opinion
 from frugalseg.strategies.placement import PARALLEL, PLACEMENTS
 from frugalseg.training import TrainSettings
@@ -31,6 +31,8 @@ class Purchase(Settings):
     """What one round buys: how many units of which kind, chosen and placed by which rule."""
 
     strategy: str = "random"
+    # changes to the strategy's own settings; none are left out, so that what was begun before there were any goes on
+    options: dict[str, Any] = Field(default_factory=dict, exclude_if=lambda options: not options)
     units: int = Field(4, ge=1)
     unit: UnitKind = "planes"
     axis: int = Field(0, ge=0, le=2)  # slices lie across this array axis
@@ -41,6 +43,13 @@ class Purchase(Settings):
     def _is_strategy(cls, name: str) -> str:
         lookup(STRATEGIES, name, "strategy")
         return name
+
+    @field_validator("options")
+    @classmethod
+    def _are_of_strategy(cls, options: dict[str, Any], said: ValidationInfo) -> dict[str, Any]:
+        if "strategy" in said.data:
+            build_strategy(said.data["strategy"], options)
+        return options
 
     @field_validator("placement")
     @classmethod
@@ -128,13 +137,17 @@ class CampaignSettings(Settings):
         """What round `number` buys; round 0 is the start."""
         return self.start if number == 0 else self.then
 
-    def arm(self, name: str) -> "CampaignSettings":
-        """The settings of one arm: this campaign with the arm's changes, without the list of arms."""
+    def arm(self, name: str, *, file: Path | None = None) -> "CampaignSettings":
+        """The settings of one arm: this campaign with the arm's changes, without the list of arms.
+
+        Errors name the file, where there is one.
+        """
+        where = f"arm '{name}'" if file is None else f"{file}: arm '{name}'"
         changes = lookup(self.arms, name, "arm")
         if "protocol" in changes:
-            raise SettingsError(f"arm '{name}': a protocol is that of the whole campaign; say it above the arms")
+            raise SettingsError(f"{where}: a protocol is that of the whole campaign; say it above the arms")
         data = self.model_dump(mode="json", exclude={"arms", "compare"})
-        return parse(CampaignSettings, override(data, changes), where=f"arm '{name}'")
+        return parse(CampaignSettings, override(data, changes), where=where)
 
 
 def read_campaign(path: Path, changes: dict[str, Any] | None = None) -> CampaignSettings:
@@ -142,7 +155,7 @@ def read_campaign(path: Path, changes: dict[str, Any] | None = None) -> Campaign
     data = override(read_yaml(path), changes or {})
     settings = parse(CampaignSettings, data, where=str(path))
     for name in settings.arms:
-        settings.arm(name)
+        settings.arm(name, file=path)
     return settings
 
 

@@ -127,13 +127,16 @@ def select(
     unit: Annotated[str, typer.Option(help="What one act of annotation buys: image, slice or planes.")] = "planes",
     axis: Annotated[int, typer.Option(help="Array axis that slices lie across.")] = 0,
     placement: Annotated[str, typer.Option(help="Where three planes go.")] = "middle-third",
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Changes a setting of the strategy: KEY=VALUE. May be repeated.")
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Chooses what to label next, and opens a round with it; `frugalseg report` shows pictures of it."""
     from frugalseg.cli import verbs
 
     wanted = {"strategy": strategy, "units": units, "unit": unit, "axis": axis, "placement": placement}
-    verbs.select(folder, wanted, seed=seed)
+    verbs.select(folder, wanted, changes=changes or [], seed=seed)
 
 
 @app.command(**_example("frugalseg embed work --generalist lite-medsam-clicks"))

@@ -27,7 +27,6 @@ from frugalseg.protocols import protocol_scores, under_protocol
 from frugalseg.settings import override, parse, parse_assignments
 from frugalseg.specialist.model import Model
 from frugalseg.specialist.plan import DERIVED, Plan, make_plan, read_plan
-from frugalseg.strategies import STRATEGIES
 from frugalseg.strategies.reasons import Choice
 from frugalseg.training import TrainSettings
 from frugalseg.workspace import Workspace
@@ -107,11 +106,11 @@ def _describe(pool: Pool, *, n_left_out: int) -> None:
     table("what was found", ["", ""], rows)
 
 
-def select(folder: Path, wanted: Mapping[str, Any], *, seed: int) -> None:
-    """Opens a round and says what it wants."""
+def select(folder: Path, wanted: Mapping[str, Any], *, changes: Sequence[str], seed: int) -> None:
+    """Opens a round and says what it wants; the changes are those of the strategy's own settings."""
     workspace = Workspace.open(folder)
-    purchase = parse(Purchase, wanted, where="options")
-    lookup(STRATEGIES, purchase.strategy, "strategy")
+    options = override({}, parse_assignments(changes))
+    purchase = parse(Purchase, {**wanted, "options": options}, where="frugalseg select")
     before = workspace.rounds()
     if before and not before[-1].is_closed:
         say("the last round is still open, so nothing new is chosen: these are its units, and training closes it")

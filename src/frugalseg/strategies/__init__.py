@@ -4,9 +4,9 @@ A strategy sees a `PoolView`: images, what was drawn, what the current model say
 that holds or reads a label that nobody has drawn (the recipe of a phantom apart), and it never trains a specialist.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,74 +14,100 @@ from frugalseg.data.pool import Pool, PoolView
 from frugalseg.data.unit import Unit, UnitKind
 from frugalseg.errors import SettingsError, lookup
 from frugalseg.seeds import stream
+from frugalseg.settings import Settings, merged, parse
 from frugalseg.strategies.bald import Bald
-from frugalseg.strategies.clasp_pe import ClaspPE
-from frugalseg.strategies.coreclr import CoreClr, described_by
-from frugalseg.strategies.coregcn import CoreGcn
+from frugalseg.strategies.clasp_pe import ClaspPE, ClaspPESettings
+from frugalseg.strategies.coreclr import CoreClr, CoverSettings, FrozenCoverSettings
+from frugalseg.strategies.coregcn import CoreGcn, GcnSettings
 from frugalseg.strategies.coreset import Coreset
-from frugalseg.strategies.embedding.contrastive import PRESETS, GroupContrastive
-from frugalseg.strategies.embedding.frozen import FrozenGeneralist
+from frugalseg.strategies.embedding.contrastive import PRESETS
 from frugalseg.strategies.entropy import Entropy
 from frugalseg.strategies.features import features
 from frugalseg.strategies.foreground_random import ForegroundRandom
 from frugalseg.strategies.least_confidence import LeastConfidence
 from frugalseg.strategies.multi_feature import MultiFeatureSettings
 from frugalseg.strategies.placement import place
-from frugalseg.strategies.probcover import ProbCover
+from frugalseg.strategies.probcover import ProbCover, ProbCoverSettings
 from frugalseg.strategies.random import Random
 from frugalseg.strategies.reasons import Choice
 from frugalseg.strategies.round_robin import RoundRobin
-from frugalseg.strategies.stochastic_batches import StochasticBatches
+from frugalseg.strategies.stochastic_batches import StochasticBatches, StochasticBatchesSettings
 from frugalseg.strategies.strategy import ExplainingStrategy, Strategy
 from frugalseg.strategies.strided import Strided
 from frugalseg.strategies.thumbnails import pixels
-from frugalseg.strategies.typiclust import TypiClust
+from frugalseg.strategies.typiclust import TypiClust, TypiClustSettings
 from frugalseg.strategies.uncertain_diverse import UncertainDiverse
 from frugalseg.strategies.uncertainty_percentage import UncertaintyPercentage
-from frugalseg.strategies.vaal import Vaal
+from frugalseg.strategies.vaal import Vaal, VaalSettings
 from frugalseg.strategies.variance_ratio import VarianceRatio
 from frugalseg.strategies.viewing import view_of
 
 if TYPE_CHECKING:
     from frugalseg.specialist.model import Model
 
-SELF_SUPERVISED = described_by(GroupContrastive())
-"""Features as TypiClust and ProbCover want them, learnt from the pool without labels; CoreCLR's."""
 
-STRATEGIES: Mapping[str, Strategy] = {
-    "random": Random(),
-    "strided": Strided(),
-    "round-robin": RoundRobin(),
-    "foreground-random": ForegroundRandom(),
-    "entropy": Entropy(),
-    "uncertainty": Entropy(),  # its name in GM-ABS
-    "least-confidence": LeastConfidence(),
-    "uncertainty-percentage": UncertaintyPercentage(),
-    "uncerper_div": UncertainDiverse(),
-    "uncerper_div-features": UncertainDiverse(features),
-    "stochastic-batches": StochasticBatches(),
-    "clasp-pe": ClaspPE(),
-    "bald": Bald(),
-    "variance-ratio": VarianceRatio(),
-    "coreset": Coreset(),
-    "coreset-pixels": Coreset(pixels),
-    "typiclust": TypiClust(SELF_SUPERVISED),
-    "probcover": ProbCover(SELF_SUPERVISED),
-    "vaal": Vaal(),
-    "coregcn": CoreGcn(),
-    "coreclr": CoreClr(),
-    "coreclr-mfc": CoreClr(multi=MultiFeatureSettings(), cover="centre"),
-    "coreclr-frozen": CoreClr(FrozenGeneralist()),
-    "coreclr-k-centre": CoreClr(cover="centre"),
-    "coreclr-paper": CoreClr(GroupContrastive(PRESETS["paper"]), cover="centre"),
+@dataclass(frozen=True)
+class StrategyEntry:
+    """One line of the registry: how a strategy is built of its settings, and which these are by default."""
+
+    build: Callable[[Any], Strategy]
+    settings: Settings
+
+
+def _plain(strategy: Strategy) -> StrategyEntry:
+    """The line of a strategy in which there is nothing to set."""
+    return StrategyEntry(lambda _: strategy, Settings())
+
+
+STRATEGIES: Mapping[str, StrategyEntry] = {
+    "random": _plain(Random()),
+    "strided": _plain(Strided()),
+    "round-robin": _plain(RoundRobin()),
+    "foreground-random": _plain(ForegroundRandom()),
+    "entropy": _plain(Entropy()),
+    "uncertainty": _plain(Entropy()),  # its name in GM-ABS
+    "least-confidence": _plain(LeastConfidence()),
+    "uncertainty-percentage": _plain(UncertaintyPercentage()),
+    "uncerper_div": _plain(UncertainDiverse()),
+    "uncerper_div-features": _plain(UncertainDiverse(features)),
+    "stochastic-batches": StrategyEntry(StochasticBatches, StochasticBatchesSettings()),
+    "clasp-pe": StrategyEntry(ClaspPE, ClaspPESettings()),
+    "bald": _plain(Bald()),
+    "variance-ratio": _plain(VarianceRatio()),
+    "coreset": _plain(Coreset()),
+    "coreset-pixels": _plain(Coreset(pixels)),
+    "typiclust": StrategyEntry(TypiClust.self_supervised, TypiClustSettings()),
+    "probcover": StrategyEntry(ProbCover.self_supervised, ProbCoverSettings()),
+    "vaal": StrategyEntry(Vaal, VaalSettings()),
+    "coregcn": StrategyEntry(lambda settings: CoreGcn(features, settings), GcnSettings()),
+    "coreclr": StrategyEntry(CoreClr.learnt, CoverSettings()),
+    "coreclr-mfc": StrategyEntry(CoreClr.learnt, CoverSettings(cover="centre", distance=MultiFeatureSettings())),
+    "coreclr-frozen": StrategyEntry(CoreClr.frozen, FrozenCoverSettings()),
+    "coreclr-k-centre": StrategyEntry(CoreClr.learnt, CoverSettings(cover="centre")),
+    "coreclr-paper": StrategyEntry(CoreClr.learnt, CoverSettings(cover="centre", encoder=PRESETS["paper"])),
 }
 
 
+def build_strategy(name: str, options: Mapping[str, Any] | None = None) -> Strategy:
+    """The strategy with changes to its settings; raises `SettingsError` for an unknown name or option."""
+    entry = lookup(STRATEGIES, name, "strategy")
+    settings = merged(entry.settings.model_dump(), options or {})
+    return entry.build(parse(type(entry.settings), settings, where=f"options of strategy '{name}'"))
+
+
 def choices(
-    view: PoolView, strategy: str, budget: int, *, placement: str = "middle-third", seed: int = 0, round_number: int = 0
+    view: PoolView,
+    strategy: str,
+    budget: int,
+    *,
+    options: Mapping[str, Any] | None = None,
+    placement: str = "middle-third",
+    seed: int = 0,
+    round_number: int = 0,
 ) -> list[Choice]:
     """At most `budget` units, the most wanted first, with three planes placed, and why. Raises `SettingsError`.
 
+    `options` are changes to the strategy's own settings.
     Three parallel planes are three units for one of the budget.
     Round and seed give the random stream, so the same round asks for the same units again.
     """
@@ -89,7 +115,7 @@ def choices(
         raise SettingsError(f"a budget of {budget} units buys nothing; ask for one at least")
     rng = stream(seed, "select", round_number)
     view = replace(view, round=round_number, seed=seed)
-    ranked = _ranked(lookup(STRATEGIES, strategy, "strategy"), view, budget, rng)
+    ranked = _ranked(build_strategy(strategy, options), view, budget, rng)
     return [c.at(part) for c in ranked for part in _placed(c.unit, view, placement, rng=rng)]
 
 
@@ -104,10 +130,17 @@ def _placed(unit: Unit, view: PoolView, placement: str, *, rng: np.random.Genera
 
 
 def choose_units(
-    view: PoolView, strategy: str, budget: int, *, placement: str = "middle-third", seed: int = 0, round_number: int = 0
+    view: PoolView,
+    strategy: str,
+    budget: int,
+    *,
+    options: Mapping[str, Any] | None = None,
+    placement: str = "middle-third",
+    seed: int = 0,
+    round_number: int = 0,
 ) -> list[Unit]:
     """The units of `choices`."""
-    wanted = choices(view, strategy, budget, placement=placement, seed=seed, round_number=round_number)
+    wanted = choices(view, strategy, budget, options=options, placement=placement, seed=seed, round_number=round_number)
     return [choice.unit for choice in wanted]
 
 

@@ -7,17 +7,23 @@ the classes in turn, and how fast the noise decays, are ours.
 """
 
 import numpy as np
+from pydantic import Field
 
 from frugalseg.data.pool import PoolView
 from frugalseg.data.unit import Unit
+from frugalseg.settings import Settings
 from frugalseg.strategies.random import before_first_model
 from frugalseg.strategies.scores import by_unit, entropy_map, voxels
 
-STRATIFIED = 0.66
-"""Share of the budget that is bought class by class."""
-
 GROWTH = 10**0.5
 """From round to round the power grows by this factor, from 1: 1, 3.2, 10, 32, 100; ours."""
+
+
+class ClaspPESettings(Settings):
+    """How the budget is shared out and how fast chance loses its say."""
+
+    stratified: float = Field(0.66, ge=0, le=1)  # share of the budget that is bought class by class
+    growth: float = Field(GROWTH, ge=1)  # of the power, from round to round
 
 
 class ClaspPE:
@@ -28,6 +34,9 @@ class ClaspPE:
     model it is plain random.
     """
 
+    def __init__(self, settings: ClaspPESettings | None = None) -> None:
+        self.settings = settings or ClaspPESettings()
+
     def rank(self, view: PoolView, budget: int, rng: np.random.Generator) -> list[Unit]:
         """At most `budget` units, those of the classes first."""
         if view.probabilities is None:
@@ -36,18 +45,20 @@ class ClaspPE:
         if not units:
             return []
         parts = class_entropies(view, units)
-        noise = rng.gumbel(size=(len(units), 1 + parts.shape[1])) / power(view.round)
+        noise = rng.gumbel(size=(len(units), 1 + parts.shape[1])) / power(view.round, self.settings.growth)
         total = np.log(parts.sum(1) + 1e-12) + noise[:, -1]
         parts = np.log(np.maximum(parts, 1e-300)) + np.where(parts > 0, noise[:, :-1], -np.inf)
-        picks = _in_turn(parts[:, rng.permutation(parts.shape[1])], round(STRATIFIED * min(budget, len(units))))
+        picks = _in_turn(
+            parts[:, rng.permutation(parts.shape[1])], round(self.settings.stratified * min(budget, len(units)))
+        )
         total[picks] = -np.inf
         rest = np.argsort(-total, kind="stable")[: len(units) - len(picks)]
         return [units[i] for i in [*picks, *rest][:budget]]
 
 
-def power(round_number: int) -> float:
+def power(round_number: int, growth: float = GROWTH) -> float:
     """The power of the scores: 1 in round 1, the first that has a model, then growing, so that the noise decays."""
-    return float(GROWTH ** max(0, round_number - 1))
+    return float(growth ** max(0, round_number - 1))
 
 
 def class_entropies(view: PoolView, units: list[Unit]) -> np.ndarray:

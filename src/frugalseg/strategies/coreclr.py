@@ -17,22 +17,41 @@ never picked again.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 
 from frugalseg.data.pool import PoolView
 from frugalseg.data.unit import Unit
-from frugalseg.strategies.embedding.contrastive import GroupContrastive
+from frugalseg.generalists.generalist import Side
+from frugalseg.settings import Settings
+from frugalseg.strategies.embedding.contrastive import ContrastSettings, GroupContrastive
 from frugalseg.strategies.embedding.embedder import Embedder, cache_of, unit_length
+from frugalseg.strategies.embedding.frozen import FrozenGeneralist
 from frugalseg.strategies.embedding.pictures import fingerprint, read_pixels
-from frugalseg.strategies.features import Describe
 from frugalseg.strategies.k_centre import Distance, k_centre_by, uncertain
 from frugalseg.strategies.k_median import k_median_by
 from frugalseg.strategies.multi_feature import FeatureTerm, MultiFeatureSettings, Term, multi_feature, nearest_of
 from frugalseg.strategies.places import Places, places_of
 from frugalseg.strategies.reasons import Choice, reasons
 from frugalseg.strategies.scores import entropy_map, score_units
+
+
+class CoverSettings(Settings):
+    """Which units a learnt encoder's features make choose."""
+
+    cover: Literal["median", "centre"] = "median"  # centre: the farthest unit first, as published
+    encoder: ContrastSettings = ContrastSettings()
+    distance: MultiFeatureSettings | None = None  # null: that of the features alone
+
+
+class FrozenCoverSettings(Settings):
+    """The same with the embedding of a generalist that is not trained."""
+
+    cover: Literal["median", "centre"] = "median"
+    generalist: str = "lite-medsam"
+    input_size: Side = 64  # pixels of its input's side; auto: its own
+    distance: MultiFeatureSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +65,16 @@ class CoreClr:
     embedder: Embedder = field(default_factory=GroupContrastive)
     multi: MultiFeatureSettings | None = None
     cover: Literal["median", "centre"] = "median"
+
+    @classmethod
+    def learnt(cls, settings: CoverSettings) -> Self:
+        """With an encoder that learns from the pool."""
+        return cls(GroupContrastive(settings.encoder), settings.distance, settings.cover)
+
+    @classmethod
+    def frozen(cls, settings: FrozenCoverSettings) -> Self:
+        """With a generalist as encoder."""
+        return cls(FrozenGeneralist(settings.generalist, settings.input_size), settings.distance, settings.cover)
 
     def rank(self, view: PoolView, budget: int, rng: np.random.Generator) -> list[Unit]:
         """At most `budget` units, the best first; units with strokes only come when nothing else is left."""
@@ -106,16 +135,3 @@ def _apart(distance: Distance, groups: np.ndarray, first: int) -> Distance:
         return np.asarray(np.min(parts, axis=0))
 
     return apart
-
-
-def described_by(embedder: Embedder) -> Describe:
-    """The embedding as features of units, for strategies that take a `describe`, such as `TypiClust`."""
-
-    def describe(view: PoolView, units: Sequence[Unit]) -> np.ndarray:
-        places = places_of(view)
-        with cache_of(view) as folder:
-            features = unit_length(places.means(embedder.embed(view, places.pictures, folder)))
-        numbers = {unit: i for i, unit in enumerate(places.units)}
-        return features[[numbers[unit] for unit in units]]
-
-    return describe

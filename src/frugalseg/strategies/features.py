@@ -8,6 +8,8 @@ from jaxtyping import Bool, Float, Int
 
 from frugalseg.data.pool import PoolView
 from frugalseg.data.unit import Unit
+from frugalseg.strategies.embedding.embedder import Embedder, cache_of, unit_length
+from frugalseg.strategies.places import places_of
 from frugalseg.strategies.scores import by_unit, voxels
 from frugalseg.strategies.thumbnails import thumbnails
 
@@ -54,3 +56,16 @@ def features(view: PoolView, units: Sequence[Unit]) -> np.ndarray:
         return thumbnails(view, units)
     rows = by_unit(units, view.features, lambda array, unit: voxels(array, unit).mean(1, dtype=np.float64))
     return np.asarray(rows, np.float32)
+
+
+def described_by(embedder: Embedder) -> Describe:
+    """The embedding as features of units, for strategies that take a `describe`, such as `TypiClust`."""
+
+    def describe(view: PoolView, units: Sequence[Unit]) -> np.ndarray:
+        places = places_of(view)
+        with cache_of(view) as folder:
+            features = unit_length(places.means(embedder.embed(view, places.pictures, folder)))
+        numbers = {unit: i for i, unit in enumerate(places.units)}
+        return features[[numbers[unit] for unit in units]]
+
+    return describe

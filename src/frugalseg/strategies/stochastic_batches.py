@@ -1,14 +1,19 @@
 """Stochastic batches: of many random batches the one about which the model is least sure."""
 
 import numpy as np
+from pydantic import Field
 
 from frugalseg.data.pool import PoolView
 from frugalseg.data.unit import Unit
+from frugalseg.settings import Settings
 from frugalseg.strategies.random import before_first_model
 from frugalseg.strategies.scores import entropy_map, highest, score_units
 
-BATCHES = 100
-"""Random batches that are compared; ours. With more of them it comes near to plain entropy."""
+
+class StochasticBatchesSettings(Settings):
+    """How many random batches are compared. With more of them it comes near to plain entropy."""
+
+    batches: int = Field(100, ge=1)  # ours
 
 
 class StochasticBatches:
@@ -18,6 +23,9 @@ class StochasticBatches:
     (arXiv 2301.07670). Before the first model it is plain random.
     """
 
+    def __init__(self, settings: StochasticBatchesSettings | None = None) -> None:
+        self.settings = settings or StochasticBatchesSettings()
+
     def rank(self, view: PoolView, budget: int, rng: np.random.Generator) -> list[Unit]:
         """At most `budget` units, those of the best batch with the highest entropy first."""
         if view.probabilities is None:
@@ -25,6 +33,6 @@ class StochasticBatches:
         units = view.units()
         scores = score_units(view, units, entropy_map)
         size = min(budget, len(units))
-        batches = [np.sort(rng.choice(len(units), size, replace=False)) for _ in range(BATCHES)]
+        batches = [np.sort(rng.choice(len(units), size, replace=False)) for _ in range(self.settings.batches)]
         best = max(batches, key=lambda batch: float(scores[batch].sum()))
         return highest([units[i] for i in best], scores[best], size)
