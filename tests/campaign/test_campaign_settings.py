@@ -25,6 +25,15 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
         ({"then.placement": "center"}, r"'then\.placement'.*did you mean 'centre'"),
         ({"then.options": {"encodr": 1}}, r"'then\.options' = .*options of strategy 'entropy': unknown key 'encodr'"),
         ({"then.options": 3}, r"'then\.options' = 3"),
+        (
+            {"then.units": 0},
+            r"'then\.units' = 0: a round buys a whole number of units, or a part of them between 0 and 1",
+        ),
+        ({"then.units": 2.5}, r"'then\.units' = 2\.5: a round buys a whole number"),
+        ({"then.units": [1, "all"]}, r"'then\.units' = \[1, 'all'\]: a round buys a whole number"),
+        ({"then.units": []}, "the list needs an entry for each round"),
+        ({"start.units": [1, 2]}, r"start\.units: the start is one round"),
+        ({"then.units": [1, 2], "rounds": 3}, r"then\.units: 3 rounds follow the start, but the list has 2 of them"),
         ({"train.method": "cpt"}, r"'train\.method'.*did you mean 'cps'"),
     ],
 )
@@ -52,6 +61,15 @@ def test_options_are_given_by_name_and_none_leave_no_trace():
     settings = tiny(**{"then.strategy": "coreclr", "then.options.encoder.temperature": 0.5})
     assert settings.then.options == {"encoder": {"temperature": 0.5}}
     assert "options" not in settings.start.model_dump(mode="json")
+
+
+def test_units_are_a_number_a_part_of_all_or_a_list_of_them():
+    settings = tiny(**{"start.units": 0.05, "then.units": [8.0, 0.25], "rounds": 2})
+    assert [settings.purchase(k).n_units(60) for k in range(3)] == [3, 8, 15]
+    assert settings.purchase(0).n_units(4) == 1
+    assert tiny(**{"then.units": [8, 9], "rounds": 1}).purchase(1).units == 8
+    with pytest.raises(SettingsError, match=r"units = \[8, 9\]: this one round"):
+        tiny(**{"then.units": [8, 9]}).then.n_units(60)
 
 
 @pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.yaml")), ids=lambda file: file.stem)

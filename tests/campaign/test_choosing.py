@@ -87,6 +87,16 @@ def test_a_strategy_that_lacks_opinions_is_refused_before_anything_is_trained(tm
     check_opinions(with_dropout, plan.model_copy(update={"dropout": 0.1}))
 
 
+def test_a_part_of_the_units_is_bought_and_rounds_may_differ(tmp_path):
+    changes = {"arms": {"a": {}}, "compare": [], "seeds": [0], "advice": None, "rounds": 2}
+    units = {"start": {"units": 0.1, "unit": "slice"}, "then": {"units": [3, 0.05], "unit": "slice"}}
+    campaign = simulation(tmp_path, **changes, **units)
+    for _ in campaign.run():
+        pass
+    workspace = campaign.workspace("a", 0)  # six cases of 20 slices to learn from
+    assert [len(workspace.selected(k)) for k in range(3)] == [12, 3, 6]
+
+
 ENCODER = {"side": 16, "widths": [8], "batch": 8, "fit": {"steps": 2}}
 LEARNT = {
     "arms": {"a": {}, "b": {"start.options.encoder.temperature": 0.5}},

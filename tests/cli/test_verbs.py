@@ -99,6 +99,13 @@ def test_an_open_round_is_asked_for_again(capsys, tmp_path, scans):
     assert frugalseg(capsys, "select", work, "--strategy", "entropi")[0] == 2
 
 
+def test_a_part_of_the_pool_can_be_asked_for(capsys, tmp_path):
+    done(capsys, "init", tmp_path / "work", "--data", "phantom=shapes,n=6,shape=32x32")
+    assert "3 units to draw" in done(capsys, "select", tmp_path / "work", "--units", "0.5")
+    code, said = frugalseg(capsys, "select", tmp_path / "work", "--units", "1.5")
+    assert (code, "'units' = 1.5: a round buys a whole number of units" in said) == (2, True)
+
+
 def test_settings_of_the_strategy_are_set_where_it_chooses(capsys, tmp_path):
     work = tmp_path / "work"
     done(capsys, "init", work, "--data", "phantom=shapes,n=6,shape=32x32")

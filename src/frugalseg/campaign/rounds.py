@@ -67,7 +67,7 @@ def choose(workspace: Workspace, purchase: Purchase, *, seed: int, cache: Path |
     found = choices(
         view,
         purchase.strategy,
-        purchase.units,
+        purchase.n_units(len(view.all_units())),
         options=purchase.options,
         placement=purchase.placement,
         seed=seed,

@@ -17,6 +17,9 @@ from frugalseg.strategies.members import COMPARING, one_opinion
 from frugalseg.strategies.placement import PARALLEL, PLACEMENTS
 from frugalseg.training import TrainSettings
 
+Amount = int | float
+"""A number of units from 1 on, or a part of the pool's units below 1."""
+
 
 class SplitSettings(Settings):
     """How the cases are divided. Numbers below 1 are fractions, others counts; groups are never cut."""
@@ -33,7 +36,7 @@ class Purchase(Settings):
     strategy: str = "random"
     # changes to the strategy's own settings; none are left out, so that what was begun before there were any goes on
     options: dict[str, Any] = Field(default_factory=dict, exclude_if=lambda options: not options)
-    units: int = Field(4, ge=1)
+    units: Amount | tuple[Amount, ...] = 4  # a number; below 1 a part of all units; a list: one entry a round
     unit: UnitKind = "planes"
     axis: int = Field(0, ge=0, le=2)  # slices lie across this array axis
     placement: str = "middle-third"  # where three planes go (parallel: slices across the axis); never by the truth
@@ -51,11 +54,37 @@ class Purchase(Settings):
             build_strategy(said.data["strategy"], options)
         return options
 
+    @field_validator("units", mode="before")
+    @classmethod
+    def _are_amounts(cls, units: Any) -> Amount | tuple[Amount, ...]:
+        if not isinstance(units, list | tuple):
+            return _amount(units)
+        if not units:
+            raise ValueError("the list needs an entry for each round")
+        return tuple(map(_amount, units))
+
     @field_validator("placement")
     @classmethod
     def _is_placement(cls, name: str) -> str:
         lookup({**PLACEMENTS, **PARALLEL}, name, "placement")
         return name
+
+    def turn(self, number: int) -> "Purchase":
+        """What the round with this number buys of those that buy like this; the first has number 0."""
+        return self.model_copy(update={"units": self.units[number]}) if isinstance(self.units, tuple) else self
+
+    def n_units(self, total: int) -> int:
+        """How many of so many units are bought, one at least. Raises `SettingsError` for a list."""
+        if isinstance(self.units, tuple):
+            raise SettingsError(f"units = {list(self.units)}: this one round buys a single number of units")
+        return self.units if isinstance(self.units, int) else max(1, round(self.units * total))
+
+
+def _amount(value: Any) -> Amount:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 < value < float("inf") or (value > 1 and value != int(value)):
+        raise ValueError("a round buys a whole number of units, or a part of them between 0 and 1")
+    return int(value) if value >= 1 else float(value)
 
 
 class Warm(Settings):
@@ -128,6 +157,15 @@ class CampaignSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _each_round_buys(self) -> "CampaignSettings":
+        if isinstance(self.start.units, tuple):
+            raise ValueError("start.units: the start is one round, and buys one number of units")
+        if isinstance(self.then.units, tuple) and len(self.then.units) < self.rounds:
+            n = len(self.then.units)
+            raise ValueError(f"then.units: {self.rounds} rounds follow the start, but the list has {n} of them")
+        return self
+
+    @model_validator(mode="after")
     def _pairs_are_arms(self) -> "CampaignSettings":
         for name in {name for pair in self.compare for name in pair}:
             lookup(self.arms, name, "arm in 'compare'")
@@ -135,7 +173,7 @@ class CampaignSettings(Settings):
 
     def purchase(self, number: int) -> Purchase:
         """What round `number` buys; round 0 is the start."""
-        return self.start if number == 0 else self.then
+        return self.start if number == 0 else self.then.turn(number - 1)
 
     def arm(self, name: str, *, file: Path | None = None) -> "CampaignSettings":
         """The settings of one arm: this campaign with the arm's changes, without the list of arms.

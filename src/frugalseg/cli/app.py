@@ -26,6 +26,8 @@ app.add_typer(adapt, name="adapt")
 
 EMBEDDED = "chosen: what a round has asked for so far; all: every image; views: every slice that GM-ABS may ask about."
 
+BOUGHT = "How many units to buy in this round; below 1 a part of all. Both names are the same."
+
 Folder = Annotated[Path, typer.Argument(help="A workspace: the folder that `frugalseg init` made.")]
 Changes = Annotated[list[str] | None, typer.Option("--set", help="Changes a setting: KEY=VALUE. May be repeated.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same machine: same result.")]
@@ -121,9 +123,7 @@ def init(
 def select(
     folder: Folder,
     strategy: Annotated[str, typer.Option(help="Which rule ranks the units.")] = "random",
-    units: Annotated[
-        int, typer.Option("--units", "--budget", help="How many units to buy in this round; both names are the same.")
-    ] = 4,
+    units: Annotated[float, typer.Option("--units", "--budget", help=BOUGHT)] = 4,
     unit: Annotated[str, typer.Option(help="What one act of annotation buys: image, slice or planes.")] = "planes",
     axis: Annotated[int, typer.Option(help="Array axis that slices lie across.")] = 0,
     placement: Annotated[str, typer.Option(help="Where three planes go.")] = "middle-third",
