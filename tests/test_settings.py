@@ -37,6 +37,11 @@ def test_wrong_value_names_key_and_value():
         parse(Outer, {"steps": "many"}, where="options")
 
 
+def test_a_long_value_is_cut_off():
+    with pytest.raises(SettingsError, match=r"^options: 'inner' = \['a', 'a', [^:]{60,70}\.\.\.: Input"):
+        parse(Outer, {"inner": ["a"] * 100}, where="options")
+
+
 def test_override_reaches_into_mappings_and_leaves_the_original():
     data = {"inner": {"decay": 0.5}, "steps": 3}
     assert override(data, {"inner.decay": 0.9}) == {"inner": {"decay": 0.9}, "steps": 3}

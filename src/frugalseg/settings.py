@@ -12,6 +12,10 @@ from frugalseg.errors import SettingsError, nearest
 S = TypeVar("S", bound="Settings")
 
 
+LONGEST = 80
+"""Letters of a value that are shown in an error."""
+
+
 class Settings(BaseModel):
     """Base of every settings model: frozen, no unknown keys, defaults checked too."""
 
@@ -36,7 +40,13 @@ def _sentence(model: type[BaseModel], error: Any, where: str) -> str:
     if error["type"] == "missing":
         return f"{where}: the key '{key}' is missing"
     said = error["msg"].removeprefix("Value error, ")
-    return f"{where}: '{key}' = {error['input']!r}: {said}" if key else f"{where}: {said}"
+    return f"{where}: '{key}' = {_shown(error['input'])}: {said}" if key else f"{where}: {said}"
+
+
+def _shown(value: Any) -> str:
+    """A value as it was given, cut off where it is long."""
+    text = repr(value)
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 
 def _keys(model: type[BaseModel], path: list[str]) -> list[str]:

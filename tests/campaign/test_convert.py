@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from frugalseg.campaign.convert import convert, write_campaign
-from frugalseg.campaign.coreclr.keys import CONTRAST, FEATURE_KEYS, GROUPS, MEANINGLESS, PLAIN, RELATIVES
+from frugalseg.campaign.coreclr.keys import FEATURE_KEYS, GROUPS, MEANINGLESS, PLAIN
+from frugalseg.campaign.coreclr.options import OPTIONS
 from frugalseg.campaign.coreclr.rounds import budget_of
 from frugalseg.campaign.coreclr.rules import RULES
 from frugalseg.campaign.settings import read_campaign
@@ -52,8 +53,8 @@ def test_what_is_written_is_a_campaign(tmp_path):
         "coreclr-paper",
         "scribble",
     )
-    assert (settings.start.units, settings.rounds, settings.then.units) == (14, 4, 15)
-    assert (settings.members, settings.train.fit.lr, settings.train.fit.steps) == (5, 0.01, 3000)
+    assert (settings.start.units, settings.rounds, settings.then.units) == (14, 4, (15, 14, 15, 14))
+    assert (settings.members, settings.train.fit.lr, settings.train.fit.steps) == (1, 0.01, 3000)
     assert (settings.oracle.style, settings.train.labelled, settings.train.fit.optimizer) == ("by-hand", 6, "sgd")
 
 
@@ -65,26 +66,20 @@ def test_every_key_of_the_file_has_its_line_in_order(tmp_path):
     assert said(found)["model.gpus"] == "has no meaning here: frugalseg run --device says where to train"
 
 
-def test_a_setting_of_the_encoder_is_compared_with_the_strategys_own(tmp_path):
-    params = {"temperature": 0.5, "batch_size": 9}
-    words = said(convert(experiment(tmp_path, data_geometry=geometry(feature_model_params=params))))
-    assert "the same value" in words["data_geometry.feature_model_params.temperature"]
-    assert "has batch 64 built in" in words["data_geometry.feature_model_params.batch_size"]
-
-
 def test_defaults_of_the_published_code_are_kept(tmp_path):
     found = convert(experiment(tmp_path, model={"model_type": "lvm_med"}))
     lines = {line.key: line for line in found.lines}
     assert (lines["model.base_lr"].value, found.settings["train"]["fit"]["lr"]) == ("0.0001 (its default)", 1e-4)
-    assert found.settings["train"]["fit"]["steps"] == round(50 * (14 + 4 * 15) / 8)
+    assert found.settings["train"]["fit"]["steps"] == round(50 * 72 / 8)
 
 
 def test_every_key_that_is_known_has_a_meaning_or_a_reason():
     for name, group in GROUPS.items():
         keys = {f"{name}.{key}" for keys in group.types.values() for key in (*keys, group.type_key)}
-        assert keys <= {*PLAIN, *RULES, *MEANINGLESS}
-    features = {f"data_geometry.feature_model_params.{key}" for key in FEATURE_KEYS - {*CONTRAST, *RELATIVES}}
-    assert features <= {*RULES, *MEANINGLESS}
+        assert keys <= {*PLAIN, *OPTIONS, *RULES, *MEANINGLESS}
+    features = {f"data_geometry.feature_model_params.{key}" for key in FEATURE_KEYS}
+    assert features <= {*OPTIONS, *RULES, *MEANINGLESS}
+    assert not MEANINGLESS.keys() & {*PLAIN, *OPTIONS, *RULES}
 
 
 @pytest.mark.parametrize("kind", [(name, kind) for name, group in GROUPS.items() for kind in group.types])
@@ -145,6 +140,13 @@ def test_a_first_round_may_be_random(tmp_path):
     assert (found.settings["start"]["strategy"], found.settings["then"]["strategy"]) == ("random", "vaal")
 
 
+@pytest.mark.parametrize("name", ["acdc", "CHAOS", "CHAOS/CT_LIVER", "MS-CMR", "MSCMR", "DAVIS"])
+def test_data_sets_go_by_their_names(tmp_path, name):
+    found = convert(experiment(tmp_path, model={**OURS["model"], "dataset": name}))
+    folder = {"a": "acdc", "C": "chaos_ct", "M": "mscmr", "D": "davis"}[name[0]]
+    assert found.settings["data"].startswith(f"folder=$FRUGALSEG_DATA/{folder},")
+
+
 def test_a_group_that_the_published_code_never_used_is_said_to_be_unused(tmp_path):
     group = {"model_uncertainty_type": "ensemble", "score_func": "entropy_w_label_probs"}
     words = said(convert(experiment(tmp_path, model_uncertainty=group)))
@@ -170,13 +172,23 @@ def test_other_data_and_another_pool_can_be_given(tmp_path):
         ({"model": None}, "the group 'model' must be there"),
         ({"model": {"model_type": "dmpl"}}, r"'model\.model_type' = 'dmpl': there are dmpls, strong"),
         ({"model": {"model_type": "spml_mv"}}, "no longer there"),
-        ({"model": {**OURS["model"], "dataset": "LVSC"}}, "'LVSC' nothing is known here; give --data and --slices"),
+        (
+            {"model": {**OURS["model"], "dataset": "LVSC"}},
+            "'LVSC' nothing is known here, only of ACDC, CHAOS, MSCMR, DA",
+        ),
+        ({"model": {**OURS["model"], "dataset": "DAVIS2"}}, "'DAVIS2' nothing is known here.*give --data and --slices"),
+        ({"model": {**OURS["model"], "dataset": "CHAOS_MR"}}, "'CHAOS_MR' nothing is known here"),
         ({"model": {**OURS["model"], "base_lr": -1}}, r"'train\.fit\.lr' = -1"),
         ({"data_geometry": None}, "neither data_geometry nor model_uncertainty gives a rank"),
         ({"policy": {**RANKED, "rank_type": "inc"}}, "units are only taken from the top"),
         ({"policy": {**RANKED, "pseudolabels": True}}, "no unit is bought with a pseudo-label"),
         ({"policy": {**RANKED, "rounds": []}}, r"'policy\.rounds' must list"),
         ({"policy": {**RANKED, "rounds": [[0.01, 0.2]]}}, r"round 1 of 'policy\.rounds' buys pseudo-labels"),
+        (
+            {"policy": {**RANKED, "rounds": [*R5, [0.0001, 0]]}},
+            r"round 6 of 'policy\.rounds': 0\.0001 of 1454 slices are no",
+        ),
+        ({"policy": {**RANKED, "rounds": [[0.6, 0]] * 2}}, r"'policy\.rounds' buys 1\.2 of the pool"),
         ({"policy": {**RANKED, "rounds": [[2, 0]]}}, r"round 1 of 'policy\.rounds' is \[2, 0\]"),
         ({"policy": {**RANKED, "rounds": [*R5, [0.01, 0, "random"]]}}, "only the first round may be random"),
     ],
@@ -192,18 +204,21 @@ def test_nothing_of_a_file_is_executed(tmp_path):
         convert(tmp_path / "exp.yml")
 
 
-@pytest.mark.parametrize(("slices", "counts"), [(1454, (14, 15)), (2351, (23, 24)), (382, (3, 4))])
+@pytest.mark.parametrize(
+    ("slices", "counts"), [(1454, [14, 15, 14, 15, 14]), (2351, [23, 24, 23, 24, 23]), (382, [3, 4, 4, 4, 4])]
+)
 def test_a_per_cent_is_as_many_slices_as_published(slices, counts):
     budget = budget_of(R5, slices, where="exp.yml")
-    assert (budget.start, budget.then, budget.rounds) == (*counts, 4)
+    assert [budget.start, *budget.then] == counts
 
 
-def test_rounds_that_grow_are_cut_and_named():
+def test_rounds_that_grow_are_bought_as_published():
     budget = budget_of([[0.01, 0]] * 5 + [[0.05, 0]] * 3 + [[0.2, 0]], 1454, where="exp.yml")
-    assert (budget.rounds, round(budget.fraction, 6)) == (4, 0.05)
-    assert "14, 29, 43, 58, 72 as published; rounds 6 to 9 (0.05, 0.05, 0.05, 0.2) have no meaning here" in budget.said
+    assert (budget.then[4:], budget.total, round(budget.fraction, 6)) == ((73, 73, 72, 291), 581, 0.4)
+    assert "14, 29, 43, 58, 72, 145, 218, 290, 581 as published" in budget.said
 
 
-def test_a_start_of_its_own_size_is_kept():
-    budget = budget_of([[0.1, 0], [0.05, 0], [0.05, 0]], 100, where="exp.yml")
-    assert (budget.start, budget.rounds, budget.then) == (10, 2, 5)
+def test_rounds_of_one_size_are_written_as_one_number(tmp_path):
+    rounds = [[0.1, 0], [0.05, 0], [0.05, 0]]
+    found = convert(experiment(tmp_path, policy={**RANDOM, "rounds": rounds}), slices=100)
+    assert (found.settings["start"]["units"], found.settings["rounds"], found.settings["then"]["units"]) == (10, 2, 5)

@@ -1,9 +1,10 @@
 """Experiment files of CoreCLR (al-seg) as campaign files. Nothing of a file is executed: it is read as plain YAML.
 
-What a campaign cannot say is said to have no meaning here, with the reason. Where leaving it out would make another
-experiment (pseudo-labelled units, ascending ranks) the file is refused.
+Settings of the strategy become its options. What a campaign cannot say is said to have no meaning here, with the
+reason. Where leaving it out would make another experiment (pseudo-labelled units, ascending ranks) the file is refused.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import yaml
 
 from frugalseg.campaign.coreclr.experiment import read_experiment
-from frugalseg.campaign.coreclr.rules import became, common_settings, short
+from frugalseg.campaign.coreclr.rules import became, common_settings
+from frugalseg.campaign.coreclr.said import short
 from frugalseg.campaign.settings import CampaignSettings
 from frugalseg.files import write_bytes
 from frugalseg.settings import override, parse
@@ -55,5 +57,6 @@ def convert(file: Path, *, data: str = "", slices: int = 0) -> Converted:
 
 def write_campaign(found: Converted, path: Path) -> None:
     """Writes the campaign file whole."""
-    text = yaml.safe_dump(found.settings, sort_keys=False, default_flow_style=None, width=120)
+    plain = json.loads(json.dumps(found.settings))  # what start and then share is written twice, without references
+    text = yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, width=120)
     write_bytes(path, text.encode())

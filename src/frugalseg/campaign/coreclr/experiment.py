@@ -6,12 +6,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from frugalseg.campaign.coreclr.keys import DATASETS, DEAD, FEATURE_KEYS, GROUPS, Published
+from frugalseg.campaign.coreclr.keys import (
+    DATASETS,
+    DEAD,
+    DISTANCE_DEFAULTS,
+    ENCODER_DEFAULTS,
+    FEATURE_KEYS,
+    GROUPS,
+    OTHER_NAMES,
+    Published,
+)
 from frugalseg.campaign.coreclr.rounds import Budget, budget_of
 from frugalseg.errors import SettingsError, lookup, nearest
 from frugalseg.settings import read_yaml
 
 _FUSED = ("use_labels", "use_uncertainty")
+_COMPANIONS = {"use_slice_pos": "slices", "use_phase": "volumes", "use_patient": "patients"}
 _SCORES = {
     "entropy_w_label_probs": "entropy",
     "entropy_w_label_counts": "entropy",
@@ -33,8 +43,13 @@ class Experiment:
     def get(self, key: str, default: Any = None) -> Any:
         """The value of ``group.key``, or the published default of the group's type."""
         group, _, name = key.partition(".")
-        found = self.data.get(group) or {}
-        return found.get(name, GROUPS[group].defaults.get(self.type(group), {}).get(name, default))
+        value = (self.data.get(group) or {}).get(name)
+        return self._defaults(group).get(name, default) if value is None else value
+
+    def feature(self, key: str) -> Any:
+        """The value of a key of the feature model, or its published default; None where it has none."""
+        value = self._features.get(key)
+        return ENCODER_DEFAULTS.get(key) if value is None else value
 
     def type(self, group: str) -> str:
         """The type of a group, ``pass`` where there is no such group."""
@@ -43,14 +58,14 @@ class Experiment:
     @cached_property
     def published(self) -> Published:
         """The data set. Raises `SettingsError` for one of which nothing is known."""
-        name = str(self.get("model.dataset")).upper().replace("-", "").partition("_")[0]
-        known = {key: entry for key, entry in DATASETS.items() if name.startswith(key)}
-        if known:
-            return next(iter(known.values()))
+        name = "".join(c for c in str(self.get("model.dataset")).upper() if c.isalnum())
+        found = DATASETS.get(OTHER_NAMES.get(name, name))
+        if found is not None:
+            return found
         if not (self.given and self.slices):
             raise SettingsError(
-                f"{self.file}: of the data set '{self.get('model.dataset')}' nothing is known here; give --data and "
-                f"--slices, or use one of {', '.join(DATASETS)}"
+                f"{self.file}: of the data set '{self.get('model.dataset')}' nothing is known here, only of "
+                f"{', '.join(DATASETS)}; give --data and --slices"
             )
         return Published(self.given, self.slices)
 
@@ -74,6 +89,58 @@ class Experiment:
             f"{self.file}: the policy is 'ranked', but neither data_geometry nor model_uncertainty gives a rank"
         )
 
+    @property
+    def has_encoder(self) -> bool:
+        """Whether units are compared in features that are learnt by contrast."""
+        learns = self.strategy in ("coreclr-paper", "coreclr-mfc", "typiclust")
+        return learns and bool(self.get("data_geometry.feature_model")) and bool(self.get("data_geometry.contrastive"))
+
+    @property
+    def is_multi(self) -> bool:
+        """Whether a k-centre on features adds other terms to their distance."""
+        found = self.data.get("data_geometry") or {}
+        weights = [v for k, v in found.items() if k.endswith("_wt") and k not in _OTHER_WEIGHTS]
+        on_features = found.get("feature_model") and not found.get("use_model_features")
+        has_more = self.feature("fuse_image_data") or any(weights) or any(found.get(key) for key in _FUSED)
+        return self.type("data_geometry") == "kcenter_greedy" and bool(on_features and has_more)
+
+    @property
+    def companions(self) -> tuple[str, ...]:
+        """Who stands behind the anchor in a group, as the terms of the encoder are named, in the published order."""
+        return tuple(term for flag, term in _COMPANIONS.items() if self.feature(flag))
+
+    def term(self, number: int) -> str | None:
+        """The term of the encoder that pos_loss1, 2 or 3 is: that of the farthest relatives it keeps; None: it is off.
+
+        Its mask drops places of the group; the anchor has place 0.
+        """
+        mask = self.feature(f"pos_loss{number}_mask") or ()
+        dropped = mask if isinstance(mask, list | tuple) else [mask]
+        kept = [term for place, term in enumerate(self.companions, 1) if place not in dropped]
+        return kept[-1] if kept and self.feature(f"pos_loss{number}") else None
+
+    @property
+    def term_weights(self) -> dict[str, float]:
+        """The weight of each group term of the encoder."""
+        terms = [(self.term(k), self.feature(f"pos_loss{k}_wt")) for k in (1, 2, 3)]
+        return {name: sum(float(weight) for term, weight in terms if term == name) for name in _COMPANIONS.values()}
+
+    @property
+    def asks_members(self) -> bool:
+        """Whether what several networks predict has a say in the choice."""
+        uncertain = self.is_multi and self.get("data_geometry.use_uncertainty")
+        return self.decides == "model_uncertainty" or (self.decides == "data_geometry" and bool(uncertain))
+
+    @property
+    def by_dropout(self) -> bool:
+        """Whether draws of a network's dropout are compared with each other."""
+        return self.decides == "model_uncertainty" and self.strategy == "bald"
+
+    @property
+    def chooses_in(self) -> tuple[str, ...]:
+        """Which purchases are chosen by the strategy."""
+        return ("then",) if self.budget.starts_at_random else ("start", "then")
+
     def entries(self) -> Iterator[tuple[str, Any]]:
         """Every key of the file with its group, in the order of the file."""
         for group, found in self.data.items():
@@ -88,10 +155,13 @@ class Experiment:
 
     def defaults(self) -> Iterator[tuple[str, Any]]:
         """The published defaults that the file leaves as they are."""
-        for group, about in GROUPS.items():
-            for key, value in about.defaults.get(self.type(group), {}).items():
+        for group in self.data:
+            for key, value in (self._defaults(group) if group in GROUPS else {}).items():
                 if key not in self.data[group]:
                     yield f"{group}.{key}", value
+        for key, value in ENCODER_DEFAULTS.items() if self.has_encoder else ():
+            if key not in self._features and not key.startswith("pos_loss"):
+                yield f"data_geometry.feature_model_params.{key}", value
 
     @property
     def decides(self) -> str:
@@ -99,6 +169,10 @@ class Experiment:
         if self.type("policy") == "random":
             return "policy"
         return "data_geometry" if self.type("data_geometry") != "pass" else "model_uncertainty"
+
+    @property
+    def _features(self) -> Mapping[str, Any]:
+        return (self.data.get("data_geometry") or {}).get("feature_model_params") or {}
 
     def _by_geometry(self) -> str:
         if self.type("data_geometry") != "kcenter_greedy":
@@ -109,10 +183,12 @@ class Experiment:
             return "coreset-pixels"
         if not self.get("data_geometry.contrastive"):
             return "coreclr-frozen"
-        weights = [v for k, v in self.data["data_geometry"].items() if k.endswith("_wt") and k not in _OTHER_WEIGHTS]
-        fused = (self.get("data_geometry.feature_model_params") or {}).get("fuse_image_data")
-        is_multi = fused or any(weights) or any(self.get(f"data_geometry.{key}") for key in _FUSED)
-        return "coreclr-mfc" if is_multi else "coreclr-paper"
+        return "coreclr-mfc" if self.is_multi else "coreclr-paper"
+
+    def _defaults(self, group: str) -> Mapping[str, Any]:
+        """The published defaults of a group that matter here."""
+        found = GROUPS[group].defaults.get(self.type(group), {})
+        return {**found, **DISTANCE_DEFAULTS} if group == "data_geometry" and self.is_multi else found
 
     def _by_uncertainty(self) -> str:
         score = self.get("model_uncertainty.score_func", "entropy_w_label_counts")

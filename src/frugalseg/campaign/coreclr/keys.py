@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PLAIN: Mapping[str, str] = {
-    "model.ensemble_size": "members",
     "model.batch_size": "train.labelled",
     "model.base_lr": "train.fit.lr",
     "model.train_weight_decay": "train.fit.weight_decay",
@@ -18,6 +17,11 @@ PLAIN: Mapping[str, str] = {
 _DEVICE = "frugalseg run --device says where to train"
 _PREDICTED = "predictions are made when a strategy asks for them, and are not kept"
 _OF_STRATEGY = "the strategy has settings of its own"
+_BEGINNING = "where nothing is labelled the choice begins with the most typical unit"
+_TOGETHER = "autoencoder and discriminator step at the same time"
+_LIKELIHOOD = "the weights of the losses stand beside other scales: here they are parts of one likelihood of the pixels"
+_COMPANIONS = "companions are always drawn; a weight of 0 leaves their term out"
+_NEGATIVE = "there is one twin term; encoder.mates_repel says whether relatives are among its negatives"
 _ONE_DATA = "a campaign says its data once, in 'data'"
 
 MEANINGLESS: Mapping[str, str] = {
@@ -28,14 +32,12 @@ MEANINGLESS: Mapping[str, str] = {
     "model.in_chns": "channels are counted in the images",
     "model.inf_train_type": _PREDICTED,
     "model.feature_decoder_index": "features are those before the head",
-    "model.T": "ten draws of dropout are made where there is one member",
     "model.val_epoch": "the last step is taken; no validation labels are used",
     "model.encoder_name": "networks are the plan's; there is no ResNet encoder",
     "model.base_original_checkpoint": "specialists start from fresh weights",
     "model.train_beta1": "AdamW has 0.9",
     "model.train_beta2": "AdamW has 0.999",
     "model.train_scheduler": "the learning rate falls as (1 - t)^0.9",
-    "model.amp": "train.fit.precision says it, 32 bits by default",
     "policy.resume": "a campaign that was stopped always goes on where it was",
     "policy.ensemble_kwargs": _PREDICTED,
     "policy.uncertainty_kwargs": _PREDICTED,
@@ -48,37 +50,55 @@ MEANINGLESS: Mapping[str, str] = {
     "data_geometry.gpus": _DEVICE,
     "data_geometry.seed": "all streams follow from the campaign's seed; the published selector never got it",
     "data_geometry.coreset_kwargs": _OF_STRATEGY,
-    "data_geometry.alg_string": "there is one greedy k-centre, exact and seeded; coreclr-frozen takes k-median",
+    "data_geometry.alg_string": "there is one greedy k-centre, exact and seeded",
     "data_geometry.metric": "distances are Euclidean; in the published code cosine has the wrong sign",
     "data_geometry.uncertainty_score_file": "uncertainty comes from the current models",
-    "data_geometry.pos_wt": "each term is divided by its median, so that weights need no tuning to a data set",
     "data_geometry.normalize_pos_by_label_ct": "the pixel term is a mean over what was drawn",
     "data_geometry.max_dist": "each term is divided by its median",
     "data_geometry.wt_max_dist_mult": "each term is divided by its median",
-    "data_geometry.patch_size": "pictures are compared at the strategy's own size",
     "model_uncertainty.sbatch_size": "a batch has as many units as the round buys",
     "model_uncertainty.seed": "all streams follow from the campaign's seed",
     **{
-        f"data_geometry.{key}": _OF_STRATEGY
-        for key in (
-            *("label_wt", "default_pos_val", "extra_feature_wt", "patient_wt", "phase_wt", "group_wt"),
-            *("height_wt", "weight_wt", "slice_rel_pos_wt", "slice_mid_wt", "slice_pos_wt", "uncertainty_wt"),
-            *("subset_size", "hidden_units", "dropout_rate", "lr_gcn", "wdecay", "lambda_loss", "num_epochs_gcn"),
-            *("s_margin", "starting_sample", "use_random_start", "adj_sim_wt_metric", "latent_dim", "batch_size"),
-            *("num_epochs", "vae_steps_per", "discriminator_steps_per", "beta", "adversary_param", "input_chann"),
-            *("vae_beta", "min_cluster_size", "max_num_clusters", "k_nn", "knn_model"),
-        )
+        f"data_geometry.{key}": why
+        for key, why in {
+            "label_wt": "of pixels on strokes and beside them only the proportion counts, see default_pos_val",
+            "extra_feature_wt": "it multiplies all weights of patient, phase and position, of which 0 counts and more",
+            "group_wt": "no term compares the diagnoses of patients",
+            "height_wt": "no term compares the heights of patients",
+            "weight_wt": "no term compares the weights of patients",
+            "slice_mid_wt": "no term prefers the middle of a volume",
+            "slice_pos_wt": "the term of the position takes the distance, not whether two numbers are equal",
+            "subset_size": "the graph holds all units",
+            "s_margin": "the published code never used it",
+            "starting_sample": _BEGINNING,
+            "use_random_start": _BEGINNING,
+            "adj_sim_wt_metric": "edges are cosines; the published code of these weights is broken",
+            "knn_model": "nearest neighbours are exact",
+            "vae_steps_per": _TOGETHER,
+            "discriminator_steps_per": _TOGETHER,
+            "beta": _LIKELIHOOD,
+            "vae_beta": _LIKELIHOOD,
+            "adversary_param": _LIKELIHOOD,
+            "input_chann": "channels are counted in the images",
+        }.items()
     },
     **{
         f"data_geometry.feature_model_params.{key}": why
         for key, why in {
-            "encoder": "the encoder is the strategy's own, with fresh weights",
-            "pretrained": "the encoder is the strategy's own, with fresh weights",
+            "pretrained": "the encoder begins with fresh weights",
             "in_chns": "channels are counted in the images",
             "inf_batch_size": "the same result at any size",
             "fuse_image_data_size_prop": "each term is divided by its median, so that pixels need no share",
-            "neg_loss": _OF_STRATEGY,
-            "neg_loss_wt": _OF_STRATEGY,
+            "projection_dim": "the head that is dropped after the training has its own size",
+            "loss": "the loss is NT-Xent with group terms",
+            "use_patient": _COMPANIONS,
+            "use_phase": _COMPANIONS,
+            "use_slice_pos": _COMPANIONS,
+            "pos_loss1_mask": "it says which term pos_loss1 is, see there",
+            "pos_loss2_mask": "it says which term pos_loss2 is, see there",
+            "pos_loss3_mask": "it says which term pos_loss3 is, see there",
+            "neg_loss": _NEGATIVE,
+            "neg_loss_wt": _NEGATIVE,
             "patience": "the encoder learns for all of its epochs; early stopping never worked in the published code",
             "tol": "the encoder learns for all of its epochs; early stopping never worked in the published code",
             "cl_model_save_name": "what was learnt is kept in the cache",
@@ -91,33 +111,30 @@ MEANINGLESS: Mapping[str, str] = {
 }
 """Keys without a meaning here, and why."""
 
-CONTRAST: Mapping[str, str] = {
-    "loss_wt": "twin",
-    "lr": "fit.lr",
-    "weight_decay": "fit.weight_decay",
-    "batch_size": "batch",
-    "temperature": "temperature",
-    "num_epochs": "epochs",
-    "patch_size": "side",
-    "pos_loss1_wt": "volumes",
-    "pos_loss2_wt": "patients",
+ENCODER_DEFAULTS: Mapping[str, Any] = {
+    "encoder": "resnet18",
+    "patch_size": [256, 256],
+    "lr": 3e-4,
+    "batch_size": 64,
+    "weight_decay": 1e-6,
+    "temperature": 0.5,
+    "num_epochs": 100,
+    "loss_wt": 1.0,
+    "pos_loss1_wt": 0.1,
+    "pos_loss2_wt": 0.1,
+    "pos_loss3_wt": 0.1,
 }
-"""Keys of the contrastive encoder that have a counterpart in the strategy's own settings."""
+"""Published defaults of data_geometry.feature_model_params where an encoder learns by contrast."""
 
-RELATIVES: Mapping[str, str] = {
-    "projection_dim": "the head that is dropped after the training has its own size",
-    "loss": "the loss is NT-Xent with group terms",
-    "use_patient": "companions are always drawn; a weight of 0 leaves their term out",
-    "use_phase": "companions are always drawn; a weight of 0 leaves their term out",
-    "use_slice_pos": "companions are always drawn; a weight of 0 leaves their term out",
-    **{
-        f"pos_loss{k}{end}": "the terms of slice, volume and patient are named; the published mask had no effect"
-        for k in (1, 2, 3)
-        for end in ("", "_mask")
-    },
-    "pos_loss3_wt": "the terms of slice, volume and patient are named; the published mask had no effect",
+DISTANCE_DEFAULTS: Mapping[str, Any] = {
+    "default_pos_val": 1,
+    "pos_wt": 1.0,
+    "patient_wt": 0.0,
+    "phase_wt": 0.0,
+    "slice_rel_pos_wt": 0.0,
+    "uncertainty_wt": 0.0,
 }
-"""Keys of the contrastive encoder that say what is fixed here."""
+"""Published defaults of data_geometry where the distance has several terms."""
 
 _COMMON = {"ann_type", "dataset", "ensemble_size", "seed", "gpus", "tag"}
 _SCRIBBLE = _COMMON | {
@@ -205,6 +222,7 @@ GROUPS: Mapping[str, Group] = {
             "vaal": frozenset(_VAAL),
             "typiclust": frozenset(_TYPICAL),
         },
+        {"vaal": {"batch_size": 128, "num_epochs": 50}},
     ),
     "model_uncertainty": Group(
         "model_uncertainty_type",
@@ -220,9 +238,7 @@ GROUPS: Mapping[str, Group] = {
 FEATURE_KEYS = frozenset(
     [
         *(key.rpartition(".")[2] for key in MEANINGLESS if key.startswith("data_geometry.feature_model_params.")),
-        *CONTRAST,
-        *RELATIVES,
-        "fuse_image_data",
+        *("pos_loss1", "pos_loss2", "pos_loss3", "fuse_image_data", *ENCODER_DEFAULTS),
     ]
 )
 """Keys of data_geometry.feature_model_params."""
@@ -258,3 +274,6 @@ DATASETS: Mapping[str, Published] = {
         normalise="percentile",
     ),
 }
+"""Data sets by their names without signs between letters and digits."""
+
+OTHER_NAMES: Mapping[str, str] = {"CHAOSCT": "CHAOS", "CHAOSCTLIVER": "CHAOS"}

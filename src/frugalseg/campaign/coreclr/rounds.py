@@ -1,7 +1,7 @@
 """The rounds of an experiment file of CoreCLR, fractions of the pool, as numbers of slices."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from frugalseg.errors import SettingsError
@@ -9,25 +9,24 @@ from frugalseg.errors import SettingsError
 
 @dataclass(frozen=True)
 class Budget:
-    """What a campaign buys: first, how many rounds follow, and in each of them.
-
-    `fraction` of the pool is labelled in the end. `said` are the words on what a campaign cannot say.
-    """
+    """What a campaign buys: first, and in each of the rounds behind. `fraction` of the pool is labelled in the end."""
 
     start: int
-    rounds: int
-    then: int
+    then: tuple[int, ...]
     fraction: float
     starts_at_random: bool
     said: str
 
+    @property
+    def total(self) -> int:
+        """All slices together."""
+        return self.start + sum(self.then)
+
 
 def budget_of(rounds: Any, slices: int, *, where: str) -> Budget:
-    """The budget of a list of [fraction, pseudo fraction, "random"?, skip training?].
+    """The budget of a list of [fraction, pseudo fraction, "random"?, skip training?], to the slice as published.
 
-    All rounds behind the start buy the same in a campaign: those with the fraction of the second one are kept, and
-    their sizes, which differ by one where the fraction is no whole number of slices, are evened out. Raises
-    `SettingsError` for what is no such list, and for pseudo-labelled units.
+    Raises `SettingsError` for what is no such list, for pseudo-labelled units, and for a round that buys nothing.
     """
     parts = [_round(entry, number, where) for number, entry in enumerate(rounds, 1)] if isinstance(rounds, list) else []
     if not parts:
@@ -35,25 +34,18 @@ def budget_of(rounds: Any, slices: int, *, where: str) -> Budget:
     fractions = [fraction for fraction, _ in parts]
     if any(is_random for _, is_random in parts[1:]):
         raise SettingsError(f"{where}: 'policy.rounds': only the first round may be random in a campaign")
-    n = 1 + sum(1 for _ in _alike(fractions[1:]))
     counts = [int(sum(fractions[: k + 1]) * slices) for k in range(len(fractions))]
-    start, bought = counts[0], counts[n - 1] - counts[0]
-    then = int(bought / (n - 1) + 0.5) if n > 1 else 1
-    if start < 1 or then < 1:
-        raise SettingsError(
-            f"{where}: 'policy.rounds': {fractions[0]:g} of {slices} slices are none; is --slices right?"
-        )
-    words = [f"of {slices} slices: {', '.join(map(str, counts[:n]))} as published"]
-    if n < len(fractions):
-        left = ", ".join(f"{f:g}" for f in fractions[n:])
-        words.append(f"rounds {n + 1} to {len(fractions)} ({left}) have no meaning here: all after the start buy alike")
-    return Budget(start, n - 1, then, sum(fractions[:n]), parts[0][1], "; ".join(words))
-
-
-def _alike(fractions: Sequence[float]) -> Sequence[float]:
-    """The leading fractions that are equal."""
-    same = [f for f in fractions if f == fractions[0]]
-    return fractions[: next((k for k, f in enumerate(fractions) if f != fractions[0]), len(same))]
+    bought = [b - a for a, b in pairwise([0, *counts])]
+    if counts[-1] > slices:
+        raise SettingsError(f"{where}: 'policy.rounds' buys {sum(fractions):g} of the pool, of which 1 is all")
+    for number, (n, fraction) in enumerate(zip(bought, fractions, strict=True), 1):
+        if n < 1:
+            raise SettingsError(
+                f"{where}: round {number} of 'policy.rounds': {fraction:g} of {slices} slices are none; "
+                "is --slices right?"
+            )
+    words = f"of {slices} slices: {', '.join(map(str, counts))} as published"
+    return Budget(bought[0], tuple(bought[1:]), sum(fractions), parts[0][1], words)
 
 
 def _round(entry: Any, number: int, where: str) -> tuple[float, bool]:

@@ -1,15 +1,14 @@
 """What each key of an experiment file becomes, and what all experiments of the paper have in common."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from frugalseg.campaign.coreclr.experiment import DROPOUT_SCORES, Experiment
-from frugalseg.campaign.coreclr.keys import CONTRAST, MEANINGLESS, PLAIN, RELATIVES
+from frugalseg.campaign.coreclr.keys import MEANINGLESS, PLAIN
+from frugalseg.campaign.coreclr.options import FEATURES, OPTIONS, first_options
+from frugalseg.campaign.coreclr.said import Became, Rule, mapped, meaningless
 from frugalseg.errors import SettingsError
-from frugalseg.strategies.embedding.contrastive import PRESETS
 
 AUGMENT = {
     "flip": [0, 1],
@@ -36,20 +35,30 @@ WIDTHS = [16, 32, 64, 128, 256]
 DROPOUT = 0.2
 """Median of the published 0.05 to 0.5 of its levels."""
 
+_PARTS = ("start", "then")
+
+_REMARKS = {
+    "coreclr-frozen": "in features of a generalist, for there is no network of ImageNet; by k-centre, as published",
+    "typiclust": "in features that are learnt from the pool, those of CoreCLR",
+}
+"""What a strategy does otherwise than the file says."""
+
 
 def common_settings(experiment: Experiment) -> dict[str, Any]:
     """What every experiment of the paper has in common, in the order in which a campaign file is read."""
     published = experiment.published
     unit = {"unit": "image"} if published.axis is None else {"unit": "slice", "axis": published.axis}
     cut = {} if published.axis is None else {"axis": published.axis}
+    options = first_options(experiment)
+    chosen = {part: {"options": options} if options and part in experiment.chooses_in else {} for part in _PARTS}
     fit = {"steps": 1, **(SGD if experiment.type("model") != "lvm_med" else {"optimizer": "adamw", "clip_norm": 1})}
     return {
         "name": experiment.file.stem,
         "data": "",
         **({"split": dict(published.split)} if published.split and not experiment.given else {}),
-        "start": {"strategy": "random", "units": 1, **unit},
+        "start": {"strategy": "random", **chosen["start"], "units": 1, **unit},
         "rounds": 0,
-        "then": {"strategy": "random", "units": 1, **unit},
+        "then": {"strategy": "random", **chosen["then"], "units": 1, **unit},
         "oracle": {},
         "members": 1,
         "seeds": [0],
@@ -58,152 +67,155 @@ def common_settings(experiment: Experiment) -> dict[str, Any]:
     }
 
 
-Changes = dict[str, Any]
-
-
-def became(key: str, value: Any, experiment: Experiment) -> tuple[Changes, str]:
+def became(key: str, value: Any, experiment: Experiment) -> Became:
     """The changes to the campaign by one key, and the words of the table."""
-    group, _, rest = key.partition(".")
+    group = key.partition(".")[0]
     if group in ("data_geometry", "model_uncertainty") and group != experiment.decides and key not in RULES:
-        return {}, f"has no meaning here: '{experiment.decides}' chooses the units"
+        return meaningless(f"'{experiment.decides}' chooses the units")
+    if key.startswith(FEATURES) and key not in RULES and not experiment.has_encoder:
+        return meaningless(f"nothing is learnt by contrast for '{experiment.strategy}' in this file")
     if key in PLAIN:
-        return _said({PLAIN[key]: value})
-    if key in RULES:
-        return RULES[key](value, experiment)
-    if rest.startswith("feature_model_params."):
-        name = rest.partition(".")[2]
-        if name in CONTRAST or name in RELATIVES:
-            return {}, f"has no meaning here: {_of_encoder(name, value, experiment)}"
-    return {}, f"has no meaning here: {MEANINGLESS[key]}"
+        return mapped({PLAIN[key]: value})
+    if key in OPTIONS:
+        return OPTIONS[key](value, experiment) if value is not None else meaningless("nothing is said")
+    return RULES[key](value, experiment) if key in RULES else meaningless(MEANINGLESS[key])
 
 
-def _said(changes: Changes, more: str = "") -> tuple[Changes, str]:
-    words = ", ".join(f"{key}: {short(value)}" for key, value in changes.items())
-    return changes, f"{words}; {more}" if more else words
+def _exp_dir(value: Any, experiment: Experiment) -> Became:
+    return mapped({"name": Path(str(value)).name}, "frugalseg run -o says where everything goes")
 
 
-def short(value: Any) -> str:
-    """A value on one line, cut off where it is long."""
-    text = yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("...\n").strip()
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _of_encoder(name: str, value: Any, experiment: Experiment) -> str:
-    """Whether the strategy's own settings say the same as a key of the contrastive encoder."""
-    presets = {"coreclr-paper": "paper", "coreclr-mfc": "quick"}
-    if experiment.strategy not in presets:
-        return f"strategy '{experiment.strategy}' has no such encoder"
-    if name not in CONTRAST:
-        return RELATIVES[name]
-    own: Any = PRESETS[presets[experiment.strategy]].model_dump()
-    for part in CONTRAST[name].split("."):
-        own = own[part]
-    wanted = value[0] if isinstance(value, list | tuple) and value else value
-    if own is not None and own == wanted:
-        return f"strategy '{experiment.strategy}' has the same value built in"
-    return f"strategy '{experiment.strategy}' has {CONTRAST[name]} {'by steps' if own is None else own} built in"
-
-
-def _exp_dir(value: Any, experiment: Experiment) -> tuple[Changes, str]:
-    return _said({"name": Path(str(value)).name}, "frugalseg run -o says where everything goes")
-
-
-def _model_type(value: Any, experiment: Experiment) -> tuple[Changes, str]:
+def _model_type(value: Any, experiment: Experiment) -> Became:
     is_weak = str(value).endswith("dmpls")
-    changes: Changes = {
+    changes: dict[str, Any] = {
         "train.method": "scribble" if is_weak else "supervised",
         "oracle.style": "by-hand" if is_weak else "dense",
     }
     if is_weak:
         changes["train.options"] = {"unlabelled": False}
-    return _said(changes, "with fresh weights" if value == "lvm_med" else "")
+    return mapped(changes, "with fresh weights" if value == "lvm_med" else "")
 
 
-def _dataset(value: Any, experiment: Experiment) -> tuple[Changes, str]:
-    return _said({"data": experiment.given or experiment.published.data})
+def _dataset(value: Any, experiment: Experiment) -> Became:
+    return mapped({"data": experiment.given or experiment.published.data})
 
 
-def _seg_model(value: Any, experiment: Experiment) -> tuple[Changes, str]:
+def _seg_model(value: Any, experiment: Experiment) -> Became:
     more = "the method adds its second decoder" if value == "unet_cct" else "" if value == "unet" else "the nearest"
-    return _said({"plan.network": "unet", "plan.widths": WIDTHS, "plan.dropout": DROPOUT}, more)
+    return mapped({"plan.network": "unet", "plan.widths": WIDTHS, "plan.dropout": DROPOUT}, more)
 
 
-def _patch_size(value: Any, experiment: Experiment) -> tuple[Changes, str]:
+def _patch_size(value: Any, experiment: Experiment) -> Became:
     side = int(value[0] if isinstance(value, list | tuple) else value)
     rows, columns = (round(n * side / 256) for n in experiment.published.side)
-    return _said({"plan.side": side, "plan.patch": [rows, columns]})
+    return mapped({"plan.side": side, "plan.patch": [rows, columns]})
 
 
-def _max_iterations(value: Any, experiment: Experiment) -> tuple[Changes, str]:
+def _max_iterations(value: Any, experiment: Experiment) -> Became:
     steps = max(1, round(value * experiment.budget.fraction))
-    return _said(
+    return mapped(
         {"train.fit.steps": steps},
         f"as in the last round; published: {value} x fraction, so that rounds differ in labels and in steps",
     )
 
 
-def _num_epochs(value: Any, experiment: Experiment) -> tuple[Changes, str]:
-    labelled = experiment.budget.start + (experiment.budget.rounds * experiment.budget.then)
+def _num_epochs(value: Any, experiment: Experiment) -> Became:
+    labelled = experiment.budget.total
     steps = max(1, round(value * labelled / experiment.get("model.batch_size")))
-    return _said({"train.fit.steps": steps}, f"{value} passes over the {labelled} slices of the last round")
+    return mapped({"train.fit.steps": steps}, f"{value} passes over the {labelled} slices of the last round")
 
 
-def _seed(key: str) -> "Rule":
-    def rule(value: Any, experiment: Experiment) -> tuple[Changes, str]:
+def _ensemble_size(value: Any, experiment: Experiment) -> Became:
+    if value == 1 or (experiment.asks_members and not experiment.by_dropout):
+        return mapped({"members": value})
+    if experiment.by_dropout:
+        more = f"published: {value} networks, each compared with itself; here several would be compared with each other"
+    else:
+        more = f"the choice asks no network, and one is measured; published: the best of {value} on validation"
+    return mapped({"members": 1}, more)
+
+
+def _passes(value: Any, experiment: Experiment) -> Became:
+    if experiment.by_dropout:
+        return meaningless(
+            f"'bald' compares ten draws of the dropout of one network; published: {value} of each member"
+        )
+    if experiment.decides == "model_uncertainty":
+        return meaningless(f"'{experiment.strategy}' looks at predictions without dropout; published: {value} with it")
+    return meaningless(f"'{experiment.decides}' chooses the units, and looks at no dropout")
+
+
+def _amp(value: Any, experiment: Experiment) -> Became:
+    precision = "bf16-mixed" if value else "32-true"
+    return mapped({"train.fit.precision": precision}, "published: 16 bits of another kind" if value else "")
+
+
+def _seed(key: str) -> Rule:
+    def rule(value: Any, experiment: Experiment) -> Became:
         if key == "policy" and experiment.get("model.seed") is not None:
-            return {}, "has no meaning here: all streams follow from the campaign's seed, model.seed"
-        return _said({"seeds": [value]})
+            return meaningless("all streams follow from the campaign's seed, model.seed")
+        return mapped({"seeds": [value]})
 
     return rule
 
 
-def _db_score(value: Any, experiment: Experiment) -> tuple[Changes, str]:
+def _db_score(value: Any, experiment: Experiment) -> Became:
     if value in (*DROPOUT_SCORES, "pass_probs"):
-        return {}, f"has no meaning here: strategy '{experiment.strategy}' says what is measured"
+        return meaningless(f"strategy '{experiment.strategy}' says what is measured")
     raise SettingsError(f"{experiment.file}: 'model.db_score_func' = {value!r}: the published code knows no such score")
 
 
-def _policy_type(value: Any, experiment: Experiment) -> tuple[Changes, str]:
+def _policy_type(value: Any, experiment: Experiment) -> Became:
     strategy = experiment.strategy
     first = "random" if experiment.budget.starts_at_random else strategy
-    return _said({"start.strategy": first, "then.strategy": strategy})
+    return mapped({"start.strategy": first, "then.strategy": strategy})
 
 
-def _rounds(value: Any, experiment: Experiment) -> tuple[Changes, str]:
+def _rounds(value: Any, experiment: Experiment) -> Became:
     budget = experiment.budget
-    changes = {"start.units": budget.start, "rounds": budget.rounds, "then.units": budget.then}
-    return _said(changes, budget.said)
+    changes = {"start.units": budget.start, "rounds": len(budget.then)}
+    units = budget.then[0] if len(set(budget.then)) == 1 else list(budget.then)
+    return mapped({**changes, "then.units": units} if budget.then else changes, budget.said)
 
 
-def _rank_type(value: Any, experiment: Experiment) -> tuple[Changes, str]:
+def _rank_type(value: Any, experiment: Experiment) -> Became:
     if value != "desc":
         raise SettingsError(
             f"{experiment.file}: 'policy.rank_type' = {value!r}: units are only taken from the top here"
         )
-    return {}, "has no meaning here: units are always taken from the top"
+    return meaningless("units are always taken from the top")
 
 
-def _pseudolabels(value: Any, experiment: Experiment) -> tuple[Changes, str]:
+def _pseudolabels(value: Any, experiment: Experiment) -> Became:
     if value:
         raise SettingsError(f"{experiment.file}: 'policy.pseudolabels': no unit is bought with a pseudo-label here")
-    return {}, "has no meaning here: no unit is bought with a pseudo-label"
+    return meaningless("no unit is bought with a pseudo-label")
 
 
-def _chooses(group: str) -> "Rule":
-    def rule(value: Any, experiment: Experiment) -> tuple[Changes, str]:
+def _chooses(group: str) -> Rule:
+    def rule(value: Any, experiment: Experiment) -> Became:
         if group != experiment.decides:
-            return {}, f"has no meaning here: '{experiment.decides}' chooses the units"
-        return _said({"then.strategy": experiment.strategy})
+            return meaningless(f"'{experiment.decides}' chooses the units")
+        return mapped({"then.strategy": experiment.strategy}, _REMARKS.get(experiment.strategy, ""))
 
     return rule
 
 
-Rule = Callable[[Any, Experiment], tuple[Changes, str]]
+def _adds_a_term(value: Any, experiment: Experiment) -> Became:
+    """Of what makes the distance one of several terms."""
+    if value and experiment.decides == "data_geometry" and not experiment.is_multi:
+        return meaningless(f"strategy '{experiment.strategy}' has no such term in its distance")
+    return _chooses("data_geometry")(value, experiment)
 
-_GEOMETRY = ("use_uncertainty", "use_labels", "feature_model", "contrastive", "use_model_features")
+
+_GEOMETRY = ("data_geometry_type", "feature_model", "feature_model_params", "contrastive", "use_model_features")
+_TERMS = ("use_uncertainty", "use_labels", "feature_model_params.fuse_image_data")
 
 RULES: Mapping[str, Rule] = {
     "exp_dir": _exp_dir,
+    "model.ensemble_size": _ensemble_size,
+    "model.T": _passes,
+    "model.amp": _amp,
     "model.model_type": _model_type,
     "model.dataset": _dataset,
     "model.seg_model": _seg_model,
@@ -217,10 +229,8 @@ RULES: Mapping[str, Rule] = {
     "policy.seed": _seed("policy"),
     "policy.rank_type": _rank_type,
     "policy.pseudolabels": _pseudolabels,
-    "data_geometry.data_geometry_type": _chooses("data_geometry"),
-    "data_geometry.feature_model_params": _chooses("data_geometry"),
-    "data_geometry.feature_model_params.fuse_image_data": _chooses("data_geometry"),
     **{f"data_geometry.{key}": _chooses("data_geometry") for key in _GEOMETRY},
+    **{f"data_geometry.{key}": _adds_a_term for key in _TERMS},
     "model_uncertainty.model_uncertainty_type": _chooses("model_uncertainty"),
     "model_uncertainty.score_func": _chooses("model_uncertainty"),
 }
