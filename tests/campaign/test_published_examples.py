@@ -29,8 +29,27 @@ def test_it_is_a_campaign_whose_data_can_be_named(file, monkeypatch):
     monkeypatch.setenv("FRUGALSEG_DATA", "/data")
     settings = read_campaign(file)
     assert parse_data_spec(settings.data).place.startswith("/data/")
-    assert {"random", "coreset", "coreclr", "coreclr-paper"} <= set(settings.arms)
+    assert {"random", "foreground-random", "coreset", "coreclr", "coreclr-paper"} <= set(settings.arms)
     assert all(len(line) <= 120 or line.startswith("data:") for line in file.read_text(encoding="utf-8").splitlines())
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_all_arms_begin_alike_but_those_that_say_they_do_not(file):
+    settings = read_campaign(file)
+    for name in settings.arms:
+        arm = settings.arm(name)
+        first, later = arm.start.strategy, arm.then.strategy
+        assert first == (later if name.endswith("-cold") else "random")
+        assert (arm.start.units, arm.rounds, arm.seeds) == (settings.start.units, settings.rounds, settings.seeds)
+        assert arm.start.options == (arm.then.options if name.endswith("-cold") else {})
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.stem != "davis_strong"], ids=lambda file: file.stem)
+def test_the_published_budget_goes_up_to_forty_per_cent(file):
+    pool = {"acdc": 1454, "chaos": 2351, "mscmr": 382}[file.stem.partition("_")[0]]
+    settings = read_campaign(file, {"rounds": 8})
+    assert sum(settings.purchase(k).n_units(pool) for k in range(9)) == int(0.4 * pool)
+    assert "--set rounds=8" in file.read_text(encoding="utf-8")
 
 
 def test_its_data_is_what_prepare_says(tmp_path, monkeypatch):
@@ -74,21 +93,52 @@ def test_acdc_with_strokes_runs_from_the_download_to_the_report(tmp_path, monkey
     assert (code, "8 cases in" in words) == (0, True)
     changes = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
     out = tmp_path / "run"
-    only = ("--only", "random,coreset", "--device", "cpu", "--threads", 1)
+    only = ("--only", "random,coreset,bald", "--device", "cpu", "--threads", 1)
     code, words = frugalseg(capsys, "run", EXAMPLES / "acdc_weak.yaml", "-o", out, *only, *changes)
     assert code == 0, words
     arms = json.loads((out / "results.json").read_text(encoding="utf-8"))["arms"]
-    assert set(arms) == {"random", "coreset"}
+    assert set(arms) == {"random", "coreset", "bald"}
     assert {"dice_RV", "dice_myocardium", "dice_LV"} <= set(arms["random"])
     assert (out / "report.html").is_file()
 
 
-@pytest.mark.slow
-def test_mscmr_learns_from_strokes_where_nothing_else_was_drawn(tmp_path, monkeypatch, capsys):
+def six_patients(root):
+    for patient in range(1, 7):
+        raw_worlds.chaos_ct(root, patient)
+
+
+def hearts(root):
+    raw_worlds.acdc(root, {1: 4, 2: 11, 81: 3, 101: 3})
+
+
+def small_numbers(root):
+    raw_worlds.mscmr(root, values=(3, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("file", "make", "data", "folder", "options"),
+    [
+        ("acdc_strong", hearts, "acdc", "acdc", ()),
+        ("chaos_strong", six_patients, "chaos", "chaos_ct", ()),
+        ("davis_strong", raw_worlds.davis, "davis", "davis", ("--set", "validation=0")),
+        ("mscmr_weak", raw_worlds.mscmr, "mscmr", "mscmr", ()),
+        ("mscmr_weak", small_numbers, "mscmr", "mscmr", ("--set", "values=3+1+2")),
+    ],
+)
+def test_it_runs_from_the_download_to_the_numbers(file, make, data, folder, options, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("FRUGALSEG_DATA", str(tmp_path))
-    raw_worlds.mscmr(tmp_path / "raw")
-    assert frugalseg(capsys, "prepare", "mscmr", tmp_path / "raw", tmp_path / "mscmr")[0] == 0
-    changes = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
-    file, out = EXAMPLES / "mscmr_weak.yaml", tmp_path / "run"
-    code, words = frugalseg(capsys, "run", file, "-o", out, "--only", "random", "--device", "cpu", *changes)
+    make(tmp_path / "raw")
+    code, words = frugalseg(capsys, "prepare", data, tmp_path / "raw", tmp_path / folder, *options)
     assert code == 0, words
+    changes = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
+    campaign, out = EXAMPLES / f"{file}.yaml", tmp_path / "run"
+    code, words = frugalseg(capsys, "run", campaign, "-o", out, "--only", "random", "--device", "cpu", *changes)
+    assert code == 0, words
+    assert (out / "results.json").is_file()
+
+
+def test_strokes_of_small_numbers_need_their_values(tmp_path, capsys):
+    small_numbers(tmp_path / "raw")
+    code, words = frugalseg(capsys, "prepare", "mscmr", tmp_path / "raw", tmp_path / "mscmr")
+    assert (code, "--set values=3+1+2" in words) == (2, True)
+    assert "--set values=3+1+2" in (EXAMPLES / "mscmr_weak.yaml").read_text(encoding="utf-8")
