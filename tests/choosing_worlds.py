@@ -18,4 +18,6 @@ class ByPlace:
 
 def choose_by_place(monkeypatch):
     """Has `coreclr` choose by place in this test."""
-    monkeypatch.setitem(STRATEGIES, "coreclr", replace(STRATEGIES["coreclr"], embedder=ByPlace()))
+    entry = STRATEGIES["coreclr"]
+    by_place = replace(entry, build=lambda settings: replace(entry.build(settings), embedder=ByPlace()))
+    monkeypatch.setitem(STRATEGIES, "coreclr", by_place)

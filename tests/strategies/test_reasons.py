@@ -1,7 +1,7 @@
 """Why units were chosen, as strategies that can say it do."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -102,7 +102,8 @@ def test_reasons_survive_json(nearest):
 
 
 def test_placed_planes_keep_the_reason_of_their_case(monkeypatch):
-    monkeypatch.setitem(STRATEGIES, "coreclr", CoreClr(Given(np.ones((2 * SIDE, 2)))))
+    given = replace(STRATEGIES["coreclr"], build=lambda _: CoreClr(Given(np.ones((2 * SIDE, 2)))))
+    monkeypatch.setitem(STRATEGIES, "coreclr", given)
     view = view_of_volumes([("p", 0), ("q", 1)], unit="planes")
     found = choices(view, "coreclr", 2, placement="parallel")
     assert [c.unit.kind for c in found] == ["slice"] * 6
