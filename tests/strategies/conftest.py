@@ -10,6 +10,8 @@ from frugalseg.strategies import STRATEGIES
 from frugalseg.strategies.probcover import ProbCover
 from frugalseg.strategies.typiclust import TypiClust
 
+SHIPPED = dict(STRATEGIES)
+
 
 def tiny_encoder(build):
     return lambda settings: replace(build(settings), embedder=tiny_contrast())
@@ -25,3 +27,10 @@ def tiny_networks(monkeypatch):
     builds |= {name: tiny_encoder(STRATEGIES[name].build) for name in coreclr}
     for name, build in builds.items():
         monkeypatch.setitem(STRATEGIES, name, replace(STRATEGIES[name], build=build))
+
+
+@pytest.fixture
+def shipped(tiny_networks, monkeypatch):
+    """The registry as it is, for the tests that ask for it."""
+    for name, entry in SHIPPED.items():
+        monkeypatch.setitem(STRATEGIES, name, entry)

@@ -11,20 +11,11 @@ from frugalseg.settings import Settings
 from frugalseg.strategies import STRATEGIES, build_strategy, choose_units
 from frugalseg.strategies.embedding.contrastive import PRESETS
 
-SHIPPED = dict(STRATEGIES)
-"""As they are before the networks of tests take their place."""
 
-
-@pytest.fixture
-def shipped(monkeypatch):
-    for name, entry in SHIPPED.items():
-        monkeypatch.setitem(STRATEGIES, name, entry)
-
-
-@pytest.mark.parametrize("name", SHIPPED)
-def test_a_strategy_is_built_of_its_settings_as_they_stand_in_a_file(name, shipped):
-    entry = SHIPPED[name]
-    assert build_strategy(name, entry.settings.model_dump(mode="json")).rank
+@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.usefixtures("shipped")
+def test_a_strategy_is_built_of_its_settings_as_they_stand_in_a_file(name):
+    assert build_strategy(name, STRATEGIES[name].settings.model_dump(mode="json")).rank
     assert build_strategy(name).rank
 
 
@@ -88,6 +79,6 @@ def test_what_cannot_be_set_is_explained(name, options, message):
 
 
 def test_what_has_no_settings_of_its_own_has_none():
-    plain = {name for name, entry in SHIPPED.items() if type(entry.settings) is Settings}
+    plain = {name for name, entry in STRATEGIES.items() if type(entry.settings) is Settings}
     assert {"random", "entropy", "bald", "coreset"} <= plain
     assert not plain & {"coreclr", "coreclr-mfc", "coreclr-frozen", "vaal", "coregcn", "typiclust", "probcover"}
