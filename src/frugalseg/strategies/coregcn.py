@@ -18,7 +18,8 @@ code for it takes places in a shuffled array for such indices, so that its picks
 
 Where nothing is labelled there is nothing to learn: k-centre then looks at the features after one step of message
 passing, and begins with the most typical unit. It wants features of a model: behind a few labels, thumbnails led it to
-unlabelled clusters of a planted pool no more often than random. Not done: UncertainGCN, the paper's other choice from the same network.
+unlabelled clusters of a planted pool no more often than random. Not done: UncertainGCN, the paper's other choice from
+the same network.
 """
 
 from typing import Any
