@@ -1,10 +1,15 @@
-"""CoreCLR without anything to learn: units are as different as their places in their volumes and their patients."""
+"""What strategies choose; and CoreCLR without anything to learn: units differ as their places and patients do."""
 
 from dataclasses import replace
 
 import numpy as np
 
-from frugalseg.strategies import STRATEGIES
+from frugalseg.strategies import STRATEGIES, choices
+
+
+def choose_units(*given, **more):
+    """The units of `choices`, without the reasons."""
+    return [choice.unit for choice in choices(*given, **more)]
 
 
 class ByPlace:

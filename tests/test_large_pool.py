@@ -10,7 +10,7 @@ import resource, torch
 import frugalseg as fs
 from frugalseg.data.pool import PoolView
 from frugalseg.specialist.plan import build_network, make_plan
-from frugalseg.strategies import choose_units
+from choosing_worlds import choose_units
 
 def peak_mb():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

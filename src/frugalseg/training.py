@@ -19,7 +19,7 @@ from frugalseg.data.sampling import LoadPseudo, SamplingSettings, TwoStream
 from frugalseg.errors import DataError, SettingsError, lookup
 from frugalseg.files import fingerprint_array, fingerprint_json
 from frugalseg.generalist_labels import GeneralistLabels, read_report, refreshes_in
-from frugalseg.generalists.cache import Cached, EmbeddingCache
+from frugalseg.generalists.cache import Cached
 from frugalseg.learn.engine import FitSettings, Hardware, Reach, Step, fit
 from frugalseg.learn.log import read_log
 from frugalseg.learn.method import Method
@@ -147,9 +147,7 @@ class Training:
             return None
         from frugalseg.generalists.registry import build_generalist
 
-        kept = method.settings.embeddings
-        folder = (self.cache or self.folder) / "embeddings"
-        cache = EmbeddingCache(folder, limit_gb=kept.limit_gb, dtype=kept.dtype, keeps_used=True)
+        cache = method.settings.embeddings.cache((self.cache or self.folder) / "embeddings", keeps_used=True)
         name, device = str(method.settings.generalist), self.hardware.own_device()
         generalist = Cached(build_generalist(name, device=device), cache)
         return GeneralistLabels(

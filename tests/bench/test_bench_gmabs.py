@@ -5,6 +5,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from choosing_worlds import choose_units
 from frugalseg.bench.gmabs import ARMS, GMABS, GmAbsBenchSettings, campaign_of
 from frugalseg.bench.labels import (
     ClassQuality,
@@ -24,7 +25,6 @@ from frugalseg.methods.gmabs import GmAbsSettings
 from frugalseg.prompt.pseudo_labels import PUBLISHED
 from frugalseg.report.results import read_results
 from frugalseg.settings import parse
-from frugalseg.strategies import choose_units
 from frugalseg.strategies.viewing import view_of
 from frugalseg.training import GENERALIST_LABELS
 from view_worlds import BrightInBox
@@ -117,6 +117,15 @@ def test_published_names_reach_the_method_and_the_rounds():
     ).arm("full+active")
     assert (found.start.units, found.rounds, found.then.units, found.then.strategy) == (4, 8, 2, "uncertainty")
     assert found.train.options["labels"]["fusion"]["label_strategy"] == "majority"
+
+
+@pytest.mark.parametrize("arm", ["+generalist", "+overlap", "full"])
+def test_an_arm_that_changes_the_labels_keeps_what_was_said_of_them(arm):
+    given = settings(label_strategy="majority", add_point=1, train={"options": {"labels": {"views": {"every": 2}}}})
+    found = campaign_of(arm, 0, pool=pool_of((40,) * 3), data=DATA, settings=given).arm(arm)
+    labels = parse(GmAbsSettings, found.train.options, where="test").labels
+    assert (labels.fusion.label_strategy, labels.prompts.add_point, labels.views.every) == ("majority", 1, 2)
+    assert labels.views.unconfirmed == ("silent" if arm == "+overlap" else "background")
 
 
 def test_each_part_of_the_ablation_is_one_more_than_the_part_before():

@@ -16,3 +16,10 @@ def frugalseg(capsys, *words):
             code = int(end.code or 0)
     out, err = capsys.readouterr()
     return code, out + err
+
+
+def done(capsys, *words):
+    """What a command says that must succeed."""
+    code, said = frugalseg(capsys, *words)
+    assert code == 0, said
+    return said

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from running import frugalseg
+from running import done, frugalseg
 
 from frugalseg.data.phantoms import phantom_pool
 from frugalseg.data.write import write_image
@@ -46,12 +46,6 @@ def work(capsys, tmp_path):
         write_image(tmp_path / "scans" / f"{case.id}.nii.gz", case.image())
     done(capsys, "init", tmp_path / "work", "--images", tmp_path / "scans")
     return tmp_path / "work"
-
-
-def done(capsys, *words):
-    code, said = frugalseg(capsys, *words)
-    assert code == 0, said
-    return said
 
 
 def test_the_slices_that_a_round_has_asked_for_are_embedded(capsys, work, fake):

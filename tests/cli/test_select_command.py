@@ -7,7 +7,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 from PIL import Image as Picture
-from running import frugalseg
+from running import done, frugalseg
 
 from choosing_worlds import choose_by_place
 from frugalseg.annotator import Oracle
@@ -29,12 +29,6 @@ def work(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(console, "width", 220)
     done(capsys, "init", tmp_path / "work", "--data", "phantom=anatomy,n=3,shape=20x20x16")
     return tmp_path / "work"
-
-
-def done(capsys, *words):
-    code, said = frugalseg(capsys, *words)
-    assert code == 0, said
-    return said
 
 
 def wanted(work):

@@ -7,7 +7,7 @@ import sys
 import nibabel as nib
 import numpy as np
 import pytest
-from running import frugalseg
+from running import done, frugalseg
 
 from frugalseg.data.geometry import Geometry
 from frugalseg.data.label import SemanticLabel
@@ -26,12 +26,6 @@ def scans(tmp_path):
         write_image(tmp_path / "scans" / f"{case.id}.nii.gz", case.image())
         write_label(tmp_path / "masks" / f"{case.id}.nii.gz", pool.truth.semantic(case.id), case.geometry)
     return tmp_path / "scans"
-
-
-def done(capsys, *words):
-    code, said = frugalseg(capsys, *words)
-    assert code == 0, said
-    return said
 
 
 def shrink(folder):

@@ -7,11 +7,11 @@ import pytest
 from embedding_worlds import SIDE, Given, Held, label_of, tiny_contrast, view_of_volumes
 from numpy.testing import assert_allclose
 
+from choosing_worlds import choose_units
 from frugalseg.data.case import Case
 from frugalseg.data.pool import PoolView
 from frugalseg.errors import DataError, SettingsError
 from frugalseg.settings import parse
-from frugalseg.strategies import choose_units
 from frugalseg.strategies.coreclr import CoreClr
 from frugalseg.strategies.embedding.contrastive import PRESETS, ContrastSettings, GroupContrastive
 from frugalseg.strategies.embedding.embedder import unit_length

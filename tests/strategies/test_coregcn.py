@@ -6,7 +6,7 @@ import torch
 from numpy.testing import assert_allclose
 from pool_worlds import numbers, planted, view_of_points
 
-from frugalseg.strategies import choose_units
+from choosing_worlds import choose_units
 from frugalseg.strategies.coregcn import CoreGcn, GcnSettings, GraphNetwork, _sparse, learn, told_apart
 from frugalseg.strategies.embedding.embedder import unit_length
 from frugalseg.strategies.graph import neighbour_graph, propagation

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from pool_worlds import numbers, planted, view_of_points
 
-from frugalseg.strategies import choose_units
+from choosing_worlds import choose_units
 from frugalseg.strategies.distances import Points
 from frugalseg.strategies.k_means import k_means
 from frugalseg.strategies.probcover import cover, pure_radius

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from pool_worlds import numbers, planted, view_of_points
 
+from choosing_worlds import choose_units
 from frugalseg.report.statistics import paired_difference
-from frugalseg.strategies import choose_units
 
 SEEDS = range(6)
 

@@ -8,8 +8,9 @@ import pytest
 from embedding_worlds import SIDE, Given, label_of, view_of_volumes
 from numpy.testing import assert_allclose
 
+from choosing_worlds import choose_units
 from frugalseg.data.unit import Unit
-from frugalseg.strategies import STRATEGIES, choices, choose_units
+from frugalseg.strategies import STRATEGIES, choices
 from frugalseg.strategies.coreclr import CoreClr
 from frugalseg.strategies.embedding.embedder import unit_length
 from frugalseg.strategies.multi_feature import MultiFeatureSettings

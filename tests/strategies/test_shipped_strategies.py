@@ -7,7 +7,7 @@ import pytest
 from adversarial_worlds import rare_looks
 from planted_pictures import LOOKS, patients
 
-from frugalseg.strategies import choose_units
+from choosing_worlds import choose_units
 
 SEEDS = range(3)
 FEWER_STEPS = {"encoder": {"fit": {"steps": 20}}}

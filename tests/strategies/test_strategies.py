@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from choosing_worlds import choose_units
 from frugalseg.data.case import Case
 from frugalseg.data.geometry import Geometry
 from frugalseg.data.image import Image
 from frugalseg.data.label import SemanticLabel
 from frugalseg.data.pool import Pool, PoolView, Truth
 from frugalseg.errors import SettingsError
-from frugalseg.strategies import STRATEGIES, choose_units
+from frugalseg.strategies import STRATEGIES
 from frugalseg.strategies.placement import PLACEMENTS
 
 SHAPE = (9, 12, 15)

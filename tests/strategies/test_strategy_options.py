@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from pool_worlds import numbers, planted, view_of_points
 
+from choosing_worlds import choose_units
 from frugalseg.errors import SettingsError
 from frugalseg.settings import Settings
-from frugalseg.strategies import STRATEGIES, build_strategy, choose_units
+from frugalseg.strategies import STRATEGIES, build_strategy
 from frugalseg.strategies.embedding.contrastive import PRESETS
 
 

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pool_worlds import SHAPE, numbers, view_of_points
 
+from choosing_worlds import choose_units
 from frugalseg.errors import SettingsError
-from frugalseg.strategies import choose_units
 from frugalseg.strategies.clasp_pe import class_entropies, power
 from frugalseg.strategies.members import mutual_information, variance_ratio
 from frugalseg.strategies.placement import entropy

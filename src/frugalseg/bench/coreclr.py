@@ -10,6 +10,7 @@ over the seeds that both have, which are the first ones.
 """
 
 from collections.abc import Generator, Iterator
+from functools import lru_cache
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
@@ -148,8 +149,12 @@ def measure(job: Job[CoreClrSettings]) -> Generator[Stage, None, Measurement]:
     return Measurement({}, pictures, _course(simulation, job))
 
 
+@lru_cache(maxsize=1)
 def refuse_open_strokes(pool: Pool, axis: int | None) -> None:
-    """Raises `SettingsError` where strokes by hand do not go around the objects, so that outside is not background."""
+    """Raises `SettingsError` where strokes by hand do not go around the objects, so that outside is not background.
+
+    A pool is looked at once, for all jobs.
+    """
     objects = lost = 0
     for case in pool.cases[:: max(1, len(pool) // LOOKED_AT)]:
         truth = pool.truth.semantic(case.id).array

@@ -27,12 +27,12 @@ from frugalseg.campaign.simulate import Simulation
 from frugalseg.data.pool import Pool
 from frugalseg.errors import SettingsError
 from frugalseg.evaluation import mean_scores
-from frugalseg.generalists.cache import Cached, EmbeddingCache
+from frugalseg.generalists.cache import Cached
 from frugalseg.methods.gmabs import GmAbsSettings
 from frugalseg.prompt.pseudo_labels import PUBLISHED
 from frugalseg.prompt.views import ViewSettings, viewing_axes
 from frugalseg.report.records import Panel
-from frugalseg.settings import Settings, override, parse
+from frugalseg.settings import Settings, merged, override, parse
 from frugalseg.specialist.model import Model
 from frugalseg.training import GENERALIST_LABELS, TrainSettings
 from frugalseg.workspace import Run, Workspace
@@ -162,8 +162,7 @@ def campaign_of(arm: str, seed: int, *, pool: Pool, data: str, settings: GmAbsBe
     }
     changes = dict(ARMS[arm])
     is_gmabs = changes["train.method"] == "gmabs"
-    given = override(_options(s), s.train.options)
-    changes["train.options"] = override(given, changes["train.options"]) if is_gmabs else {}
+    changes["train.options"] = merged(_options(s), changes["train.options"]) if is_gmabs else {}
     return parse(CampaignSettings, override(words, changes), where="bench gmabs")
 
 
@@ -193,9 +192,8 @@ def _alone(
     """Dice of the generalist on the test scans."""
     from frugalseg.generalists.registry import build_generalist
 
-    options = parse(GmAbsSettings, override(_options(job.settings), job.settings.train.options), where="bench gmabs")
-    kept = options.embeddings
-    cache = EmbeddingCache(simulation.cache / "embeddings", limit_gb=kept.limit_gb, dtype=kept.dtype)
+    options = parse(GmAbsSettings, _options(job.settings), where="bench gmabs")
+    cache = options.embeddings.cache(simulation.cache / "embeddings")
     generalist = Cached(build_generalist(str(options.generalist), device=job.hardware.own_device()), cache)
     model = Model.load(workspace.folder / str(last.model))
     cases, scores = simulation.split.test, []
@@ -219,14 +217,13 @@ def _panels(qualities: list[LabelQuality], arm: str) -> Iterator[Panel]:
 
 
 def _options(settings: GmAbsBenchSettings) -> dict[str, Any]:
-    return {
-        "generalist": settings.generalist,
-        "schedule": settings.schedule,
-        "labels": {
-            "prompts": {"add_point": settings.add_point},
-            "fusion": {"label_strategy": settings.label_strategy},
-        },
+    """The options of gmabs that the bench's own settings name, and those that were given."""
+    labels = {
+        "prompts": {"add_point": settings.add_point},
+        "fusion": {"label_strategy": settings.label_strategy},
     }
+    named = {"generalist": settings.generalist, "schedule": settings.schedule, "labels": labels}
+    return merged(named, settings.train.options)
 
 
 def _warm(steps: int, rounds: int) -> dict[str, int]:

@@ -9,7 +9,7 @@ from frugalseg.cli.show import bar, console
 from frugalseg.data.unit import Unit
 from frugalseg.errors import DataError, lookup
 from frugalseg.generalists.ahead import Progress, embed_ahead, pictures_of, views_of
-from frugalseg.generalists.cache import Cached, CacheSettings, EmbeddingCache
+from frugalseg.generalists.cache import Cached, CacheSettings
 from frugalseg.prompt.views import slices_shown
 from frugalseg.workspace import Workspace
 
@@ -29,7 +29,7 @@ def embed(
 
     workspace = Workspace.open(folder)
     pictures = pictures_of(workspace.pool, lookup(UNITS, units, "--units")(workspace), axis=axis)
-    cache = EmbeddingCache(workspace.cache / "embeddings", limit_gb=kept.limit_gb, dtype=kept.dtype)
+    cache = kept.cache(workspace.cache / "embeddings")
     cached = Cached(build_generalist(generalist, weights=weights, device=device), cache)
     progress = Progress(0, 0)
     with bar() as shown:

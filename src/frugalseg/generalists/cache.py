@@ -44,6 +44,10 @@ class CacheSettings(Settings):
     limit_gb: float = Field(20.0, gt=0)  # 10^9 bytes
     dtype: Precision = "float32"  # float16 halves the room
 
+    def cache(self, folder: Path, *, keeps_used: bool = False) -> "EmbeddingCache":
+        """The cache in a folder."""
+        return EmbeddingCache(folder, limit_gb=self.limit_gb, dtype=self.dtype, keeps_used=keeps_used)
+
 
 class EmbeddingCache:
     """A folder of embeddings that never grows far beyond `limit_gb` (10^9 bytes): the least recently used make room.

@@ -129,21 +129,6 @@ def _placed(unit: Unit, view: PoolView, placement: str, *, rng: np.random.Genera
     return [unit] if unit.is_placed else place(unit, view, placement, rng=rng)
 
 
-def choose_units(
-    view: PoolView,
-    strategy: str,
-    budget: int,
-    *,
-    options: Mapping[str, Any] | None = None,
-    placement: str = "middle-third",
-    seed: int = 0,
-    round_number: int = 0,
-) -> list[Unit]:
-    """The units of `choices`."""
-    wanted = choices(view, strategy, budget, options=options, placement=placement, seed=seed, round_number=round_number)
-    return [choice.unit for choice in wanted]
-
-
 def select(
     pool: Pool,
     strategy: str = "random",
@@ -159,4 +144,4 @@ def select(
     For 2D images the unit is the whole image, whatever is asked for. Raises `SettingsError` for an unknown strategy.
     """
     view = view_of(pool, [model] if model else [], unit=unit, axis=axis)
-    return choose_units(view, strategy, budget, seed=seed)
+    return [choice.unit for choice in choices(view, strategy, budget, seed=seed)]

@@ -13,11 +13,11 @@ Source: CoreCLR / "Integrating Deep Metric Learning with Coreset for Active Lear
 | projection head | `projection` |
 
 We differ: (a) positives are those whom the mask names (`frugalseg.learn.contrast`); (b) relatives are no negatives of
-the NT-Xent term, which would work against the group terms, unless `mates_repel`; (c) everything is seeded, batches
-hold 64 slices of 16 patients instead of 9 of 3, AdamW with gradients clipped at 12 takes the place of Adam, and the
-learning rate falls along a cosine; (d) group norm and fresh
-weights instead of ImageNet's; (e) temperature 0.1: with 0.5 and a few hundred steps the encoder knew its patients
-less well after training than before; (f) features are standardised over the pool and have length 1.
+the NT-Xent term, which would work against the group terms, unless `mates_repel`; (c) everything is seeded, batches hold
+64 slices of 16 patients instead of 9 of 3, AdamW with gradients clipped at 12 takes the place of Adam, and the learning
+rate falls along a cosine; (d) group norm and fresh weights instead of ImageNet's; (e) temperature 0.1: with 0.5 and a
+few hundred steps the encoder knew its patients less well after training than before; (f) features are standardised over
+the pool and have length 1.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
