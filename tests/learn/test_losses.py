@@ -154,6 +154,14 @@ def test_a_class_nobody_labelled_does_not_count_in_the_dice() -> None:
     assert masked_dice(logits, labels).item() == pytest.approx(sum(expected) / 2, rel=1e-5)
 
 
+def test_with_shares_the_dice_of_each_class_counts_so_much() -> None:
+    logits, labels = case(4, (2, 3, 6, 6))
+    first, second = (masked_dice(logits, labels, share=torch.tensor(s)) for s in ([1.0, 1.0, 0.0], [1.0, 0.0, 1.0]))
+    torch.testing.assert_close(first + second, masked_dice(logits, labels))
+    both = masked_dice(logits, labels, share=torch.tensor([1.0, 0.25, 0.5]))
+    torch.testing.assert_close(both, 0.25 * first + 0.5 * second)
+
+
 def test_the_share_of_dice_weights_both_terms() -> None:
     logits, labels = case(3, (2, 3, 6, 6))
     terms = labelled_terms(logits, labels, dice=0.25)

@@ -148,6 +148,18 @@ def test_what_is_not_trusted_may_hide_in_the_background() -> None:
     assert (merged_z.softmax(1)[:, 2] == 0).all()
 
 
+@pytest.mark.parametrize("dice", [0.0, 0.5, 1.0])
+def test_a_class_of_half_the_trust_is_taught_half_as_much(dice: float) -> None:
+    def term(weight: float) -> float:
+        m = method(**{**PLAIN, "label_dice": dice})
+        m.trust([1.0, weight, weight])
+        objects = complete().masked_fill(complete() == 0, UNKNOWN)
+        batch = taught(world(known=("nothing",) * 4)(0), objects, trust=round(weight * TRUST))
+        return m.losses(batch, 3)["generalist"].item()
+
+    assert term(0.5) == pytest.approx(term(1.0) / 2, rel=1e-5)
+
+
 def test_an_untrusted_class_is_not_taught_away() -> None:
     def gradient(weights: list[float]) -> Tensor:
         m = method(**PLAIN)

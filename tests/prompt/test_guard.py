@@ -42,12 +42,27 @@ def test_a_better_generalist_is_trusted_and_a_much_worse_one_is_not():
 
 
 @pytest.mark.parametrize("n", [1, 4])
-def test_between_the_margin_and_the_teacher_the_weight_rises_evenly_and_few_cases_say_less(n):
-    verdict = judged([case(0.4, 0.25, name=str(k)) for k in range(n)], 3, GuardSettings(margin=0.3, floor=0))
+def test_the_weight_rises_with_the_teachers_errors_that_are_spared_and_few_cases_say_less(n):
+    verdict = judged([case(0.4, 0.6, name=str(k)) for k in range(n)], 3, GuardSettings(spared=0.9, floor=0))
     for c in verdict.classes:
         mine, its = c.held_out
         assert 0 < c.weight < 1
-        assert c.weight == pytest.approx(1 - (its - mine) * n / (n + 1) / 0.3)
+        assert mine < 0.8  # no credit
+        assert c.weight == pytest.approx((1 - (1 - mine) / (1 - its)) * n / (n + 1) / 0.9)
+
+
+def test_labels_as_good_as_the_teacher_have_nothing_to_teach_it_unless_they_follow_the_experts_closely():
+    for wrong, weight in ((0.5, 0), (0.05, 1)):
+        e = case(wrong, 0.0)
+        same = replace(e, teacher=e.said.label)
+        assert judged([same], 3).weights.tolist() == [1, weight, weight]
+
+
+def test_at_the_end_of_the_scale_small_differences_decide_nothing():
+    e = case(0.015, 0.0)  # some voxels of the generalist wrong, none of the teacher
+    for c in judged([e], 3).classes:
+        assert 0.97 < c.held_out[0] < c.held_out[1] == 1
+        assert c.weight == pytest.approx(np.clip(((c.held_out[0] - 1) / 0.05 + 0.3) / 2 / 0.1, 0, 1))
 
 
 @pytest.mark.parametrize("is_held_out", [True, False])
@@ -79,8 +94,8 @@ def test_what_the_teacher_sees_counts_where_the_generalist_is_silent_too():
     assert (second.weight, second.settled) == (0, True)
 
 
-def test_a_class_that_no_held_out_case_shows_is_held_against_the_floor_alone():
-    shown, trained = case(0.2, 0.2), case(0.2, 0.0, name="b", is_held_out=False)
+def test_a_class_that_no_held_out_case_shows_has_its_credit_alone():
+    shown, trained = case(0.05, 0.05), case(0.05, 0.0, name="b", is_held_out=False)
     shown = replace(shown, expert=np.where(shown.expert == 2, UNKNOWN, shown.expert).astype(np.uint8))
     first, second = judged([shown, trained], 3).classes
     assert first.held_out is not None
@@ -89,10 +104,11 @@ def test_a_class_that_no_held_out_case_shows_is_held_against_the_floor_alone():
 
 
 def test_one_odd_held_out_scan_does_not_condemn_what_is_good_everywhere_else():
-    seen = [case(0.1, 0.0, name=str(k), is_held_out=False) for k in range(4)]
-    odd = case(1.0, 1.0, name="odd")  # nobody knows anything of it
+    seen = [case(0.0, 0.0, name=str(k), is_held_out=False) for k in range(8)]
+    odd = case(1.0, 1.0, name="odd")
+    odd = replace(odd, teacher=odd.said.label)  # nobody knows anything of it
     for c in judged([*seen, odd], 3).classes:
-        assert c.held_out[0] < 0.5 < c.generalist_dice
+        assert c.held_out[0] == c.held_out[1] < 0.5 < c.generalist_dice
         assert c.weight > 0.3
     bad = case(1.0, 0.1, name="odd")  # only the generalist does not
     assert judged([*seen, bad], 3).weights.tolist() == [1, 0, 0]
@@ -105,13 +121,22 @@ def test_the_teachers_dice_on_planes_it_has_learnt_does_not_count():
     assert both.weights.tolist() == [1, 1, 1]
 
 
-def test_on_seen_planes_only_a_generalist_near_the_floor_loses_weight():
-    learnt_by_heart = judged([case(0.65, 0.0, is_held_out=False)], 3)
+def test_on_seen_planes_only_a_generalist_has_weight_as_far_as_it_follows_the_experts():
+    learnt_by_heart = judged([case(0.25, 0.0, is_held_out=False)], 3)
     assert learnt_by_heart.basis == "seen"
     for c in learnt_by_heart.classes:
         assert 0 < c.weight < 1
-        assert c.weight == pytest.approx((c.generalist_dice - 0.5) / 0.1)
-    assert judged([case(0.9, 0.0, is_held_out=False)], 3).weights.tolist() == [1, 0, 0]
+        assert c.weight == pytest.approx(0.3 * (c.generalist_dice - 0.8) / 0.15 / 0.1)
+    assert judged([case(0.1, 0.0, is_held_out=False)], 3).weights.tolist() == [1, 1, 1]
+    assert judged([case(0.5, 0.0, is_held_out=False)], 3).weights.tolist() == [1, 0, 0]
+
+
+def test_above_the_floor_weight_rises_to_what_the_held_out_cases_give():
+    blind = case(0.62, 1.0)
+    blind = replace(blind, teacher=np.zeros_like(blind.teacher))
+    for c in judged([blind], 3, GuardSettings(floor=0.52)).classes:
+        assert 0.52 < c.generalist_dice < 0.62
+        assert c.weight == pytest.approx((c.generalist_dice - 0.52) / 0.1)
 
 
 def test_voxels_count_with_their_weight_and_unknown_ones_not_at_all():
@@ -146,11 +171,12 @@ def test_a_class_that_was_drawn_but_hardly_spoken_of_is_not_judged_yet():
 
 
 def test_a_held_out_case_counts_as_far_as_the_generalist_speaks_of_it():
-    whole, part = (speaking_of(case(0.4, 0.25), share) for share in (1, 0.5))
-    settings = GuardSettings(margin=0.3, floor=0)
+    whole, part = (speaking_of(case(0.3, 0.5), share) for share in (1, 0.5))
+    settings = GuardSettings(spared=0.9, floor=0, credit=0)
     for c in judged([part], 3, settings).classes:
         mine, its = c.held_out
-        assert c.weight == pytest.approx(1 - (its - mine) * c.covered / (c.covered + 1) / 0.3)
+        assert 0 < c.weight < 1
+        assert c.weight == pytest.approx((1 - (1 - mine) / (1 - its)) * c.covered / (c.covered + 1) / 0.9)
     assert all(c.covered == 1 for c in judged([whole], 3, settings).classes)
 
 

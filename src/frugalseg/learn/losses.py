@@ -51,6 +51,7 @@ def masked_dice(
     weights: Float[Tensor, "B *space"] | None = None,
     *,
     background: bool = False,
+    share: Float[Tensor, " C"] | None = None,
 ) -> Float[Tensor, ""]:
     """Soft Dice loss over the labelled voxels, in [0, 1]; 0 with zero gradient when no foreground is labelled.
 
@@ -58,7 +59,8 @@ def masked_dice(
     batch and all processes: three planes of one patch are too little for a Dice of their own. It is averaged over
     the foreground classes that occur among the labelled voxels. A class that does not occur there would add the
     constant 1 whatever the prediction; that it must not be predicted there is left to the cross-entropy.
-    With `background` the background is one class more. With `weights` each voxel counts so much in all sums.
+    With `background` the background is one class more. With `weights` each voxel counts so much in all sums, which
+    says nothing of how much a class counts: with `share` its loss does so much.
     """
     p = logits.float().softmax(1)
     y = _one_hot(labels, logits.shape[1])
@@ -70,8 +72,8 @@ def masked_dice(
     sizes = total(_per_class(p.square() * known) + _per_class(y))  # C; y^2 = y
     present = total(_per_class(y)) > 0
     present[0] &= background
-    dice = 2 * overlap / sizes.clamp(min=1e-5)
-    return ((1 - dice) * present).sum() / present.sum().clamp(min=1)
+    loss = (1 - 2 * overlap / sizes.clamp(min=1e-5)) * present
+    return (loss if share is None else share * loss).sum() / present.sum().clamp(min=1)
 
 
 def labelled_terms(

@@ -137,14 +137,14 @@ def refreshes(settings: GmAbsSettings) -> tuple[int, ...]:
 class GmAbs(nn.Module):
     """A student, its teacher, and the labels that a generalist gives on the teacher's prompts."""
 
-    is_open: Tensor  # (MOST_CLASSES,) bool, classes that the generalist is not trusted with
+    trusted: Tensor  # (MOST_CLASSES,) how far the generalist is trusted with each class
 
     def __init__(self, make_network: MakeNetwork, settings: GmAbsSettings) -> None:
         super().__init__()
         self.student = make_network()
         self.teacher = Teacher(self.student, settings.decay, share=SCHEDULES[settings.schedule].memory)
         self.settings = settings
-        self.register_buffer("is_open", torch.zeros(MOST_CLASSES, dtype=torch.bool))
+        self.register_buffer("trusted", torch.ones(MOST_CLASSES))
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Terms ``ce``, ``dice``, ``consistency`` and ``generalist``; the last is 0 until there are labels."""
@@ -167,17 +167,18 @@ class GmAbs(nn.Module):
         labels = batch.pseudo[:, 0].masked_fill(batch.label != UNKNOWN, UNKNOWN)
         trust = batch.pseudo[:, 1].float() / TRUST
         clipped = z if self.settings.clip is None else clip_logits(z, self.settings.clip)
-        labels, z, clipped, q = as_background(labels, self.is_open[: z.shape[1]], z, clipped, q.log())
+        trusted = self.trusted[: z.shape[1]]
+        labels, z, clipped, q = as_background(labels, trusted == 0, z, clipped, q.log())
         if self.settings.denoise:
             labels = with_issues_corrected(labels, q.exp())
-        share = self.settings.label_dice
-        return (1 - share) * weighted_cross_entropy(clipped, labels, trust) + share * masked_dice(z, labels, trust)
+        share, dice = self.settings.label_dice, masked_dice(z, labels, trust, share=trusted)
+        return (1 - share) * weighted_cross_entropy(clipped, labels, trust) + share * dice
 
     @torch.no_grad()
     def trust(self, weights: Sequence[float]) -> None:
         """Takes what a guard thinks of each class, background first: one of weight 0 is as good as background."""
-        self.is_open.zero_()
-        self.is_open[: len(weights)] = torch.tensor([w == 0 for w in weights])
+        self.trusted.fill_(1)
+        self.trusted[: len(weights)] = torch.tensor(weights)
 
     def _label_weight(self, step: int) -> float:
         s = self.settings

@@ -1,18 +1,21 @@
 """The guard: how far each class of a generalist's labels is to be trusted, judged by what experts have drawn.
 
 A label is worth learning from where it is better than what the learner already knows. So on every voxel that an expert
-has drawn and the generalist says something of, its label is compared with the teacher's own prediction, class by class:
+has drawn and the generalist says something of, its label is compared with the teacher's own prediction, class by class,
+by Dice D over all cases together, because a single plane may hold a few voxels of a class. Each voxel counts with the
+weight that it has in the loss:
 
-    floor:    (Dice of the generalist - floor) / (2 margin)
-    teacher:  1 - (Dice of the teacher - Dice of the generalist) n / (n + 1) / margin, on n held-out cases, each
-              counted as far as the generalist speaks of what was drawn there
-    weight    the smaller of both, cut to 0..1
+    floor:    (D(generalist) - floor) / 0.1, on all cases
+    spared:   s = (D(generalist) - D(teacher)) / max(1 - D(teacher), 0.05), on n held-out cases, each counted as far as
+              the generalist speaks of what was drawn there: the part of the teacher's errors that the labels spare
+    credit:   s0 = credit (D(generalist) - 0.8) / 0.15, cut to 0..credit, on all cases
+    weight    (n s + s0) / (n + 1) / spared, or the floor's if that is smaller, cut to 0..1
 
 Labels that are half wrong teach nothing good, not even a teacher that does not see the class yet: what it then takes
-for background it will never see. So there is a floor. And labels that are worse than the teacher have nothing to teach
-it; what a few cases say of that is drawn towards no difference, for one odd scan says little of the others. The Dice
-counts each voxel with the weight that it has in the loss, over all cases together, because a single plane may hold a
-few voxels of a class.
+for background it will never see. So there is a floor. Labels that are hardly better than the teacher have nothing to
+teach it either, for it goes on learning and they do not: they must spare some of its errors. One odd scan says little
+of the others; so labels that follow the experts closely have some credit beforehand, which counts as one case. Where
+nobody can compare them, that is all they have.
 
 Which comparison is honest. The expert's planes have shaped the teacher, its predictions there are learnt by heart, and
 it is the teacher whose prompts the generalist answers.
@@ -22,7 +25,8 @@ it is the teacher whose prompts the generalist answers.
   nobody has drawn, so only there are they compared with each other.
 - Seen: the planes that the teacher was trained on. Its Dice there says nothing of other scans, so "worse than the
   teacher" would throw away labels that help elsewhere. But the prompts are nowhere better than there: a class that is
-  bad with such prompts is bad everywhere. They and the held-out ones together are held against the floor.
+  bad with such prompts is bad everywhere. They and the held-out ones together are held against the floor, and give
+  credit.
 
 In both, the generalist's label must be the one without the expert's planes written over it.
 
@@ -44,12 +48,22 @@ from frugalseg.errors import DataError
 from frugalseg.prompt.fusion import PseudoLabel
 from frugalseg.settings import Settings
 
+FLOOR_RAMP = 0.1
+"""Dice above the floor at which the floor takes no weight any more."""
+
+LEAST_ERROR = 0.05
+"""1 - Dice of the teacher below which a part of its errors is not told any more."""
+
+CLOSE = (0.8, 0.95)
+"""Dice of labels without credit, and of labels with all of it: about what experts have among themselves."""
+
 
 class GuardSettings(Settings):
     """How strict the guard is; all ours, GM-ABS has none."""
 
-    margin: float = Field(0.05, gt=0, le=1)  # Dice below the teacher at which many held-out cases leave no weight
     floor: float = Field(0.5, ge=0, le=1)  # Dice at which no case leaves any weight
+    spared: float = Field(0.1, gt=0, le=1)  # part of the teacher's errors that labels of whole weight spare
+    credit: float = Field(0.3, ge=0, le=1)  # what labels that follow the experts closely are thought to spare before
     least_covered: float = Field(0.1, ge=0, le=1)  # of what was drawn of a class must be spoken of to judge it
 
 
@@ -117,15 +131,17 @@ def _verdict(examined: Sequence[Examined], value: int, settings: GuardSettings) 
         return ClassVerdict(value, everywhere.mine, None, covered, weight=0.0, settled=False)
     if everywhere.mine is None:
         return ClassVerdict(value, None, None, covered, weight=1.0, settled=True)
-    weight = (everywhere.mine - settings.floor) / (2 * settings.margin)
+    spared, n = 0.0, 0.0
     show_it = [e for e in examined if e.is_held_out and (e.expert == value).any()]
     there = _Counts.of(show_it, value)
     held_out = None if there.mine is None else (there.mine, there.its)
     if held_out is not None:
         n = sum(_Counts.of([e], value).covered for e in show_it)
-        weight = min(weight, 1 - (held_out[1] - held_out[0]) * n / (n + 1) / settings.margin)
+        spared = (held_out[0] - held_out[1]) / max(1 - held_out[1], LEAST_ERROR)
+    credit = settings.credit * np.clip((everywhere.mine - CLOSE[0]) / (CLOSE[1] - CLOSE[0]), 0, 1)
     is_seen = (there if show_it else everywhere).seen >= settings.floor
-    weight = float(np.clip(weight, 0, 1))
+    above_floor = (everywhere.mine - settings.floor) / FLOOR_RAMP
+    weight = float(np.clip(min(above_floor, (n * spared + credit) / (n + 1) / settings.spared), 0, 1))
     return ClassVerdict(value, everywhere.mine, held_out, covered, weight, settled=weight > 0 or is_seen)
 
 
