@@ -1,16 +1,19 @@
 """All arms of a seed begin with the same batch and the same training, which is done once."""
 
 import json
+from dataclasses import replace
 from itertools import islice
 
 import pytest
 from campaign_worlds import simulation
 
+from frugalseg import methods
 from frugalseg.campaign.outcome import curve, write_outcome
 from frugalseg.campaign.rounds import TrainingRound
 from frugalseg.campaign.simulate import Simulation
 from frugalseg.campaign.watching import advised, dice_of_classes
 from frugalseg.files import write_json
+from frugalseg.methods import METHODS
 from frugalseg.training import GENERALIST_LABELS, Training
 
 ARMS = {
@@ -78,6 +81,20 @@ def test_what_taught_the_first_round_is_there_for_all_arms(tmp_path, monkeypatch
         workspace = of(campaign, arm)
         file = workspace.run_folder(workspace.runs()[0]) / GENERALIST_LABELS / "records" / "a.json"
         assert json.loads(file.read_text(encoding="utf-8")) == {"step": 3}
+
+
+def test_a_first_round_of_other_defaults_is_another_training(tmp_path, monkeypatch):
+    settings = {**ARMS, "seeds": [0], "rounds": 0}
+    for _ in simulation(tmp_path, **settings).run(("random",)):
+        pass
+
+    class Changed(METHODS["supervised"].settings):
+        added: float = 1.0
+
+    monkeypatch.setattr(methods, "METHODS", {**METHODS, "supervised": replace(METHODS["supervised"], settings=Changed)})
+    for _ in simulation(tmp_path, **settings).run(("entropy",)):
+        pass
+    assert len([*(tmp_path / "cache" / "first-round").iterdir()]) == 2
 
 
 def test_an_arm_alone_finds_what_it_finds_beside_others(finished, tmp_path):

@@ -38,7 +38,11 @@ METHODS: Mapping[str, MethodEntry] = {
 }
 
 
+def method_settings(name: str, options: Mapping[str, Any]) -> Settings:
+    """All options of a method, these and the defaults of the others; raises `SettingsError` for an unknown one."""
+    return parse(lookup(METHODS, name, "method").settings, options, where=f"options of method '{name}'")
+
+
 def build_method(name: str, make_network: MakeNetwork, options: Mapping[str, Any]) -> Method:
     """The method with fresh networks; raises `SettingsError` for an unknown name or option."""
-    entry = lookup(METHODS, name, "method")
-    return entry.build(make_network, parse(entry.settings, options, where=f"options of method '{name}'"))
+    return lookup(METHODS, name, "method").build(make_network, method_settings(name, options))
