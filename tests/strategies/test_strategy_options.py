@@ -51,6 +51,17 @@ def test_options_change_the_choice():
     assert {i // 8 for i in numbers(small)} == {0, 1}
 
 
+def test_a_cap_keeps_a_cover_from_odd_units():
+    points = np.random.default_rng(0).normal(size=(60, 2))
+    points[40] = 100.0
+    view = view_of_points(points, bought=[0])
+    assert numbers(choose_units(view, "coreset", 1)) == [40]
+    assert numbers(choose_units(view, "coreset", 1, options={"cap": 0.9})) != [40]
+    assert build_strategy("coreclr-mfc", {"cap": 0.9}).cap == 0.9
+    with pytest.raises(SettingsError, match="cap needs 'cover: centre'"):
+        build_strategy("coreclr", {"cap": 0.9})
+
+
 def test_the_balls_of_probcover_shrink_with_purity():
     points, _ = planted(1)
     chosen = [numbers(choose_units(view_of_points(points), "probcover", 8, options={"purity": p})) for p in (0.2, 1.0)]
@@ -65,7 +76,7 @@ def test_the_balls_of_probcover_shrink_with_purity():
             {"encodr": {}},
             r"^options of strategy 'coreclr': unknown key 'encodr' \(did you mean 'encoder'\?\)",
         ),
-        ("coreclr", {"encodr": {}}, "there are: cover, encoder, distance$"),
+        ("coreclr", {"encodr": {}}, "there are: cover, cap, encoder, distance$"),
         ("coreclr-mfc", {"distance": {"pixels": 1}}, r"unknown key 'distance\.pixels'.*there are: feature, pixel, "),
         ("vaal", {"latent": 0}, r"'latent' = 0: .*greater than or equal to 1"),
         ("coregcn", {"encoder": {}}, "unknown key 'encoder'.*there are: neighbours, hidden"),
@@ -81,5 +92,5 @@ def test_what_cannot_be_set_is_explained(name, options, message):
 
 def test_what_has_no_settings_of_its_own_has_none():
     plain = {name for name, entry in STRATEGIES.items() if type(entry.settings) is Settings}
-    assert {"random", "entropy", "bald", "coreset"} <= plain
+    assert {"random", "entropy", "bald", "round-robin"} <= plain
     assert not plain & {"coreclr", "coreclr-mfc", "coreclr-frozen", "vaal", "coregcn", "typiclust", "probcover"}

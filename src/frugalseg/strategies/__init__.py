@@ -6,6 +6,7 @@ that holds or reads a label that nobody has drawn (the recipe of a phantom apart
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from frugalseg.strategies.bald import Bald
 from frugalseg.strategies.clasp_pe import ClaspPE, ClaspPESettings
 from frugalseg.strategies.coreclr import CoreClr, CoverSettings, FrozenCoverSettings
 from frugalseg.strategies.coregcn import CoreGcn, GcnSettings
-from frugalseg.strategies.coreset import Coreset
+from frugalseg.strategies.coreset import Coreset, CoresetSettings
 from frugalseg.strategies.embedding.contrastive import PRESETS
 from frugalseg.strategies.entropy import Entropy
 from frugalseg.strategies.features import features
@@ -74,12 +75,12 @@ STRATEGIES: Mapping[str, StrategyEntry] = {
     "clasp-pe": StrategyEntry(ClaspPE, ClaspPESettings()),
     "bald": _plain(Bald()),
     "variance-ratio": _plain(VarianceRatio()),
-    "coreset": _plain(Coreset()),
-    "coreset-pixels": _plain(Coreset(pixels)),
+    "coreset": StrategyEntry(partial(Coreset, features), CoresetSettings()),
+    "coreset-pixels": StrategyEntry(partial(Coreset, pixels), CoresetSettings()),
     "typiclust": StrategyEntry(TypiClust.self_supervised, TypiClustSettings()),
     "probcover": StrategyEntry(ProbCover.self_supervised, ProbCoverSettings()),
     "vaal": StrategyEntry(Vaal, VaalSettings()),
-    "coregcn": StrategyEntry(lambda settings: CoreGcn(features, settings), GcnSettings()),
+    "coregcn": StrategyEntry(partial(CoreGcn, features), GcnSettings()),
     "coreclr": StrategyEntry(CoreClr.learnt, CoverSettings()),
     "coreclr-mfc": StrategyEntry(CoreClr.learnt, CoverSettings(cover="centre", distance=MultiFeatureSettings())),
     "coreclr-frozen": StrategyEntry(CoreClr.frozen, FrozenCoverSettings()),

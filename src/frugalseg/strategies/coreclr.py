@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
 from frugalseg.data.pool import PoolView
 from frugalseg.data.unit import Unit
@@ -37,18 +38,29 @@ from frugalseg.strategies.reasons import Choice, reasons
 from frugalseg.strategies.scores import entropy_map, score_units
 
 
-class CoverSettings(Settings):
-    """Which units a learnt encoder's features make choose."""
+class Covering(Settings):
+    """How a pool is covered."""
 
     cover: Literal["median", "centre"] = "median"  # centre: the farthest unit first, as published
+    cap: float | None = Field(None, gt=0, le=1)  # centre: quantile of the distances above which all count the same
+
+    @model_validator(mode="after")
+    def _is_used(self) -> Self:
+        if self.cap is not None and self.cover != "centre":
+            raise ValueError("cap needs 'cover: centre'; k-median is not drawn by odd units")
+        return self
+
+
+class CoverSettings(Covering):
+    """Which units a learnt encoder's features make choose."""
+
     encoder: ContrastSettings = ContrastSettings()
     distance: MultiFeatureSettings | None = None  # null: that of the features alone
 
 
-class FrozenCoverSettings(Settings):
+class FrozenCoverSettings(Covering):
     """The same with the embedding of a generalist that is not trained."""
 
-    cover: Literal["median", "centre"] = "median"
     generalist: str = "lite-medsam"
     input_size: Side = 64  # pixels of its input's side; auto: its own
     distance: MultiFeatureSettings | None = None
@@ -58,23 +70,25 @@ class FrozenCoverSettings(Settings):
 class CoreClr:
     """Coverage by an embedding; with `multi` by the multi-feature distance.
 
-    `cover` is "median" or, as published, "centre". What the embedder learns is kept in the view's cache and depends on
-    the view's seed; the round's random numbers are not used.
+    `cover` is "median" or, as published, "centre", where `cap` bounds what odd units draw. What the embedder learns is
+    kept in the view's cache and depends on the view's seed; the round's random numbers are not used.
     """
 
     embedder: Embedder = field(default_factory=GroupContrastive)
     multi: MultiFeatureSettings | None = None
     cover: Literal["median", "centre"] = "median"
+    cap: float | None = None
 
     @classmethod
     def learnt(cls, settings: CoverSettings) -> Self:
         """With an encoder that learns from the pool."""
-        return cls(GroupContrastive(settings.encoder), settings.distance, settings.cover)
+        return cls(GroupContrastive(settings.encoder), settings.distance, settings.cover, settings.cap)
 
     @classmethod
     def frozen(cls, settings: FrozenCoverSettings) -> Self:
         """With a generalist as encoder."""
-        return cls(FrozenGeneralist(settings.generalist, settings.input_size), settings.distance, settings.cover)
+        embedder = FrozenGeneralist(settings.generalist, settings.input_size)
+        return cls(embedder, settings.distance, settings.cover, settings.cap)
 
     def rank(self, view: PoolView, budget: int, rng: np.random.Generator) -> list[Unit]:
         """At most `budget` units, the best first; units with strokes only come when nothing else is left."""
@@ -114,7 +128,8 @@ class CoreClr:
             n_first = min(budget, len(np.unique(places.groups)))
             started = k_centre_by(apart, n, n=n_first, first=first).order.tolist()
         centres = [*drawn, *started]
-        rest = k_centre_by(distance, n, n=budget - len(started), labelled=centres, weight=weight, first=first)
+        more = budget - len(started)
+        rest = k_centre_by(distance, n, n=more, labelled=centres, weight=weight, cap=self.cap, first=first)
         return [*started, *rest.order.tolist()]
 
     def _weight(self, view: PoolView, places: Places) -> np.ndarray | None:
