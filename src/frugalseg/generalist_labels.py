@@ -100,9 +100,8 @@ class GeneralistLabels:
         weights = None if verdict is None else np.array([1.0, *(c["weight"] for c in verdict["classes"])])
         if weights is not None:
             self.method.trust(weights.tolist())
-        still_hidden = self._hidden(step, _standing(verdict))
         for case in self._mine():
-            self._make_ready(case, step, weights, is_hidden=case.id in still_hidden)
+            self._make_ready(case, step, weights)
         processes.barrier()
         if processes.is_first():
             took = {"work": asdict(work), "seconds": time.monotonic() - began}
@@ -140,16 +139,11 @@ class GeneralistLabels:
         return tuple(sorted(found))
 
     def hidden(self, start: int) -> tuple[str, ...]:
-        """The held-out cases of which nothing is learnt from the refresh at a step on; 0 is the beginning.
+        """The held-out cases of which nothing is learnt from the refresh at a step on: all at the beginning, 0.
 
-        They stay hidden as long as a class is not settled that they could speak of, at most until the last refresh.
+        Once they have judged the first labels they are worth more as what they are.
         """
-        return self._hidden(start, self._settled(start))
-
-    def _hidden(self, start: int, settled: Mapping[int, dict[str, Any]]) -> tuple[str, ...]:
-        is_open = len(settled) < len(self.plan.classes) - 1
-        is_last = start == max(self.steps, default=0)
-        return self.held_out if not start or (is_open and not is_last) else ()
+        return () if start else self.held_out
 
     def _mine(self) -> Iterator[Case]:
         """This process's share of the cases."""
@@ -190,8 +184,13 @@ class GeneralistLabels:
         return said
 
     def _settled(self, start: int) -> dict[int, dict[str, Any]]:
-        """The guard's verdicts of a refresh that stand until the end; none before the first, which is said by 0."""
-        return _standing(read_report(self.folder, start)["verdict"]) if start else {}
+        """By class the guard's verdicts of a refresh that stand until the end; 0 is the beginning, before the first.
+
+        They are those that rest on cases the teacher had not seen. What has no weight there is not asked about again.
+        """
+        verdict = read_report(self.folder, start)["verdict"] if start else None
+        classes = [] if verdict is None else verdict["classes"]
+        return {c["value"]: c for c in classes if c["settled"] and c["held_out"] is not None}
 
     def _verdict(
         self, step: int, hidden: Sequence[str], settled: Mapping[int, dict[str, Any]], *, earlier: int
@@ -213,8 +212,8 @@ class GeneralistLabels:
         predicted = read_record(self.folder, case, step).predicted
         return Examined(case, drawn, self._said(case, step), predicted, case in hidden)
 
-    def _make_ready(self, case: Case, step: int, weights: np.ndarray | None, *, is_hidden: bool) -> None:
-        found = self.labels.load(case.id, step=step, weights=weights, is_hidden=is_hidden)
+    def _make_ready(self, case: Case, step: int, weights: np.ndarray | None) -> None:
+        found = self.labels.load(case.id, step=step, weights=weights)
         if found is None:
             raise DataError(f"{self.folder}: the labels of {case.id} are gone; start again in another folder")
         trust = np.rint(TRUST * found.weight.astype(np.float64)).astype(np.uint8)
@@ -234,16 +233,6 @@ class GeneralistLabels:
 
     def _file(self, what: str, case: str, step: int, suffix: str) -> Path:
         return _file(self.folder, what, case, f"{step:09d}.{suffix}")
-
-
-def _standing(verdict: Mapping[str, Any] | None) -> dict[int, dict[str, Any]]:
-    """By class what stands until the end: what was found on cases the teacher had not seen, where it is settled.
-
-    What has no weight there is not asked about again.
-    """
-    if verdict is None or verdict["basis"] != "held-out":
-        return {}
-    return {c["value"]: c for c in verdict["classes"] if c["settled"]}
 
 
 def share_labels(folder: Path, other: Path) -> None:

@@ -8,7 +8,7 @@ weight that it has in the loss:
     floor:    (D(generalist) - floor) / 0.1, on all cases
     spared:   s = (D(generalist) - D(teacher)) / max(1 - D(teacher), 0.05), on n held-out cases, each counted as far as
               the generalist speaks of what was drawn there: the part of the teacher's errors that the labels spare
-    credit:   s0 = credit (D(generalist) - 0.8) / 0.15, cut to 0..credit, on all cases
+    credit:   s0 = credit (D(generalist) - 0.85) / 0.1, cut to 0..credit, on all cases
     weight    (n s + s0) / (n + 1) / spared, or the floor's if that is smaller, cut to 0..1
 
 Labels that are half wrong teach nothing good, not even a teacher that does not see the class yet: what it then takes
@@ -54,7 +54,7 @@ FLOOR_RAMP = 0.1
 LEAST_ERROR = 0.05
 """1 - Dice of the teacher below which a part of its errors is not told any more."""
 
-CLOSE = (0.8, 0.95)
+CLOSE = (0.85, 0.95)
 """Dice of labels without credit, and of labels with all of it: about what experts have among themselves."""
 
 

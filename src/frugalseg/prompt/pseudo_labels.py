@@ -126,18 +126,16 @@ class PseudoLabels:
         *,
         step: int | None = None,
         weights: Float64[np.ndarray, " C"] | None = None,
-        is_hidden: bool = False,
     ) -> PseudoLabel | None:
         """The label of a case as of a step (by default the last), what the expert had drawn written over it.
 
-        Of a case that `is_hidden` what was drawn stays out. `weights` are a guard's, one a class. None when the case
-        has not been refreshed by then.
+        `weights` are a guard's, one a class. None when the case has not been refreshed by then.
         """
         state = self._last(case, step)
         if state is None:
             return None
         said = state.said if weights is None else guarded(state.said, state.classes, weights)
-        return said if is_hidden else with_expert(said, state.expert)
+        return with_expert(said, state.expert)
 
     def said(self, case: str, *, step: int | None = None) -> PseudoLabel | None:
         """What the generalist alone has said of a case as of a step: what a guard examines."""
