@@ -1,5 +1,8 @@
 """A pool of stripes: each patient has its own direction and width of stripes, each slice its own phase of them."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 
 from frugalseg.data.case import Case
@@ -10,8 +13,10 @@ from frugalseg.data.pool import PoolView
 from frugalseg.files import fingerprint_array
 from frugalseg.learn.hardware import Hardware
 from frugalseg.settings import override, parse
+from frugalseg.strategies.coreclr import CoreClr
 from frugalseg.strategies.embedding.contrastive import ContrastSettings, GroupContrastive
 from frugalseg.strategies.embedding.embedder import unit_length
+from frugalseg.strategies.embedding.pictures import pictures_of
 
 SIDE = 24
 CLASSES = ("background", "object")
@@ -77,3 +82,18 @@ def label_of(shape, *places):
     for place in places:
         array[place] = 1
     return SemanticLabel(array, CLASSES)
+
+
+REDUNDANT = [("p", 0)] * 12 + [(f"q{k}", k) for k in range(1, 7)]
+"""One patient was scanned twelve times; six others look each its own way."""
+
+SIX_STEPS = {"fit.steps": 6, "fit.checkpoint_every": 2}
+
+
+if __name__ == "__main__":  # runs in a process of its own, to be killed
+    view, embedder = view_of_volumes(REDUNDANT[8:], cache=Path(sys.argv[1])), tiny_contrast(**SIX_STEPS)
+    for step in embedder.run(view, pictures_of(view), Path(sys.argv[1]) / "embeddings").steps():
+        print(step.index, flush=True)  # noqa: T201
+    embedder.embed(view, pictures_of(view), Path(sys.argv[1]) / "embeddings")
+    print("embedded", flush=True)  # noqa: T201
+    CoreClr(embedder).rank(view, 8, np.random.default_rng(0))

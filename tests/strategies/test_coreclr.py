@@ -1,10 +1,14 @@
 import json
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import islice
 
+import embedding_worlds
 import numpy as np
 import pytest
-from embedding_worlds import SIDE, Given, Held, label_of, tiny_contrast, view_of_volumes
+from embedding_worlds import REDUNDANT, SIDE, SIX_STEPS, Given, Held, label_of, tiny_contrast, view_of_volumes
 from numpy.testing import assert_allclose
 
 from choosing_worlds import choose_units
@@ -23,8 +27,6 @@ from frugalseg.strategies.random import Random
 from frugalseg.strategies.typiclust import TypiClust
 
 RNG = np.random.default_rng(0)
-REDUNDANT = [("p", 0)] * 12 + [(f"q{k}", k) for k in range(1, 7)]
-"""One patient was scanned twelve times; six others look each its own way."""
 
 
 def looks_found(units):
@@ -155,7 +157,7 @@ def test_the_encoder_is_learnt_once_for_all_rounds_and_again_for_another_seed(tm
 
 
 def test_a_stopped_training_goes_on_to_the_same_choice(tmp_path):
-    embedder = tiny_contrast(**{"fit.steps": 6, "fit.checkpoint_every": 2})
+    embedder = tiny_contrast(**SIX_STEPS)
     views = [view_of_volumes(REDUNDANT[8:], cache=tmp_path / name) for name in ("whole", "stopped")]
     run = embedder.run(views[1], pictures_of(views[1]), tmp_path / "stopped" / "embeddings")
     steps = run.steps()
@@ -165,6 +167,24 @@ def test_a_stopped_training_goes_on_to_the_same_choice(tmp_path):
     assert whole == stopped
     vectors = [np.load(next((tmp_path / name).rglob("features.npy"))) for name in ("whole", "stopped")]
     assert np.array_equal(*vectors)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", ["0", "3", "5", "embedded"])
+def test_a_choice_that_was_killed_anywhere_is_made_again_with_the_same_bits(tmp_path, stop):
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    command = [sys.executable, embedding_worlds.__file__, str(killed)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.strip() == stop:
+                process.send_signal(signal.SIGKILL)
+                break
+        process.wait()
+    assert process.returncode == -signal.SIGKILL
+    embedder = tiny_contrast(**SIX_STEPS)
+    again, once = (CoreClr(embedder).rank(view_of_volumes(REDUNDANT[8:], cache=f), 8, RNG) for f in (killed, whole))
+    assert again == once
+    assert np.array_equal(*(np.load(next(f.rglob("features.npy"))) for f in (killed, whole)))
 
 
 def test_the_embedding_comes_with_what_its_neighbours_are_worth(tmp_path):
