@@ -161,13 +161,14 @@ def speaking_of(e: Examined, share: float) -> Examined:
     return replace(e, said=PseudoLabel(e.said.label, np.broadcast_to(weight, e.expert.shape)))
 
 
-def test_a_class_that_was_drawn_but_hardly_spoken_of_is_not_judged_yet():
-    for c in judged([speaking_of(case(0.0, 0.5), 0.0)], 3).classes:
-        assert (c.generalist_dice, c.covered, c.weight, c.settled) == (None, 0, 0, False)
-    for c in judged([speaking_of(case(0.0, 0.5), 0.08)], 3).classes:
-        assert 0 < c.covered < 0.1
-        assert (c.weight, c.settled) == (0, False)
-    assert judged([speaking_of(case(0.0, 0.5), 0.3)], 3).weights.tolist() == [1, 1, 1]
+def test_a_class_that_was_drawn_but_hardly_spoken_of_has_no_weight_and_is_settled_where_the_teacher_sees_it():
+    for teacher_wrong, is_seen in ((0.5, True), (0.95, False)):
+        for c in judged([speaking_of(case(0.0, teacher_wrong), 0.0)], 3).classes:
+            assert (c.generalist_dice, c.covered, c.weight, c.settled) == (None, 0, 0, is_seen)
+        for c in judged([speaking_of(case(0.0, teacher_wrong), 0.08)], 3).classes:
+            assert 0 < c.covered < 0.1
+            assert (c.weight, c.settled) == (0, is_seen)
+        assert judged([speaking_of(case(0.0, teacher_wrong), 0.3)], 3).weights.tolist() == [1, 1, 1]
 
 
 def test_a_held_out_case_counts_as_far_as_the_generalist_speaks_of_it():

@@ -30,9 +30,9 @@ it is the teacher whose prompts the generalist answers.
 
 In both, the generalist's label must be the one without the expert's planes written over it.
 
-A generalist cannot be blamed for what nobody pointed at: a class of which its labels are bad, but of which the teacher
-sees less than the floor, has no weight for now and is not settled; it should be asked about and judged again. So should
-one that was drawn, but of which the generalist says hardly anything there: nobody knows how good the rest is.
+A class that was drawn, but of which the generalist says hardly anything there, has no weight: nobody knows how good the
+rest is. And a generalist cannot be blamed for what nobody pointed at: a class without weight of which the teacher sees
+less than the floor is not settled; it should be asked about and judged again.
 """
 
 from collections.abc import Sequence
@@ -85,8 +85,8 @@ class ClassVerdict:
     `generalist_dice` is that on all cases; `held_out` are the generalist's and the teacher's on the held-out cases on
     which an expert has drawn the class, None where there is none or the generalist is silent there. `covered` is the
     part of the expert's voxels of the class that the generalist says something of. Where neither drawing nor label has
-    the class the Dice is None, nothing speaks against it, and the weight is 1. `settled` is false where the teacher
-    sees too little of the class for a verdict against it, and where too little is covered for any verdict.
+    the class the Dice is None, nothing speaks against it, and the weight is 1. `settled` is false there, and where
+    the teacher sees too little of the class for a verdict against it.
     """
 
     value: int
@@ -127,19 +127,19 @@ def judged(examined: Sequence[Examined], n_classes: int, settings: GuardSettings
 def _verdict(examined: Sequence[Examined], value: int, settings: GuardSettings) -> ClassVerdict:
     everywhere = _Counts.of(examined, value)
     covered = everywhere.covered
-    if any((e.expert == value).any() for e in examined) and covered < settings.least_covered:
-        return ClassVerdict(value, everywhere.mine, None, covered, weight=0.0, settled=False)
-    if everywhere.mine is None:
-        return ClassVerdict(value, None, None, covered, weight=1.0, settled=True)
-    spared, n = 0.0, 0.0
     show_it = [e for e in examined if e.is_held_out and (e.expert == value).any()]
     there = _Counts.of(show_it, value)
+    is_seen = (there if show_it else everywhere).seen >= settings.floor
+    if any((e.expert == value).any() for e in examined) and covered < settings.least_covered:
+        return ClassVerdict(value, everywhere.mine, None, covered, weight=0.0, settled=is_seen)
+    if everywhere.mine is None:
+        return ClassVerdict(value, None, None, covered, weight=1.0, settled=False)
+    spared, n = 0.0, 0.0
     held_out = None if there.mine is None else (there.mine, there.its)
     if held_out is not None:
         n = sum(_Counts.of([e], value).covered for e in show_it)
         spared = (held_out[0] - held_out[1]) / max(1 - held_out[1], LEAST_ERROR)
     credit = settings.credit * np.clip((everywhere.mine - CLOSE[0]) / (CLOSE[1] - CLOSE[0]), 0, 1)
-    is_seen = (there if show_it else everywhere).seen >= settings.floor
     above_floor = (everywhere.mine - settings.floor) / FLOOR_RAMP
     weight = float(np.clip(min(above_floor, (n * spared + credit) / (n + 1) / settings.spared), 0, 1))
     return ClassVerdict(value, everywhere.mine, held_out, covered, weight, settled=weight > 0 or is_seen)
