@@ -19,7 +19,7 @@ from frugalseg.data.phantoms import phantom_pool
 from frugalseg.data.pool import Pool
 from frugalseg.data.unit import Unit
 from frugalseg.errors import SettingsError
-from frugalseg.generalist_labels import HELD_OUT, GeneralistLabels, read_record, read_report
+from frugalseg.generalist_labels import HELD_OUT, GeneralistLabels, read_asked, read_record, read_report
 from frugalseg.learn.engine import Reach
 from frugalseg.learn.log import read_log
 from frugalseg.prompt.guard import judged
@@ -172,7 +172,7 @@ def test_a_class_that_the_guard_does_not_trust_is_not_asked_about_again(
 def test_a_class_that_the_teacher_does_not_see_yet_is_asked_about_and_judged_again(
     pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streams: list[tuple[set[str], set[str]]]
 ) -> None:
-    monkeypatch.setattr(generalist_labels, "judged", judging(False, False, True))
+    monkeypatch.setattr(generalist_labels, "judged", judging(False, False, False))
     run = training(pool, tmp_path)
     weights_after(run)
     first, second, third = (read_report(run.folder / GENERALIST_LABELS, step) for step in (3, 5, 7))
@@ -181,9 +181,26 @@ def test_a_class_that_the_teacher_does_not_see_yet_is_asked_about_and_judged_aga
     assert len(without) == 2
     assert [labelled for labelled, _ in streams] == [without, everything, everything, everything]
     assert [report["verdict"]["basis"] for report in (first, second, third)] == ["held-out", "seen", "seen"]
-    assert [{c["settled"] for c in report["verdict"]["classes"]} for report in (second, third)] == [{False}, {True}]
+    assert [{c["step"] for c in report["verdict"]["classes"]} for report in (second, third)] == [{5}, {7}]
     assert second["work"]["shown"] > 0
     assert third["work"]["shown"] > 0
+
+
+def test_a_settled_class_is_left_alone_while_another_is_asked_about_and_judged_again(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def judge(*args: Any) -> Any:
+        found = judged(*args)
+        return replace(found, classes=tuple(replace(c, weight=0.0, settled=c.value == 1) for c in found.classes))
+
+    monkeypatch.setattr(generalist_labels, "judged", judge)
+    weights_after(training(pool, tmp_path))
+    folder = tmp_path / GENERALIST_LABELS
+    for step in (3, 5, 7):
+        classes = read_report(folder, step)["verdict"]["classes"]
+        assert [c["step"] for c in classes] == [3, *[step] * (len(pool.classes) - 2)]
+    asked = {int(v) for case in pool.cases for a in read_asked(folder, case.id, 7).values() for v in a.classes}
+    assert asked == {2, 3}
 
 
 def test_pictures_are_encoded_once(pool: Pool, whole: Whole) -> None:

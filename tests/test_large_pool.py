@@ -10,7 +10,7 @@ import resource, torch
 import frugalseg as fs
 from frugalseg.data.pool import PoolView
 from frugalseg.specialist.plan import build_network, make_plan
-from choosing_worlds import choose_units
+from frugalseg.strategies import choices
 
 def peak_mb():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -24,7 +24,7 @@ model = fs.Model(plan, build_network(plan, seed=0))
 model.predict(pool.cases[0])  # loads what prediction imports
 before = peak_mb()
 view = PoolView(pool.cases, pool.label, "slice", 2, lambda c: model.probabilities(pool[c].image()))
-units = choose_units(view, "entropy", 100)
+units = choices(view, "entropy", 100)
 print(len(view.units()), len(units), peak_mb() - before)
 """
 

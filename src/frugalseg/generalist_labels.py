@@ -186,12 +186,11 @@ class GeneralistLabels:
     def _settled(self, start: int) -> dict[int, dict[str, Any]]:
         """By class the guard's verdicts of a refresh that stand until the end; 0 is the beginning, before the first.
 
-        They are those that were settled while there were cases the teacher had not seen. What has no weight there is
-        not asked about again.
+        What has no weight there is not asked about again.
         """
         verdict = read_report(self.folder, start)["verdict"] if start else None
         classes = [] if verdict is None else verdict["classes"]
-        return {c["value"]: c for c in classes if c["stands"]}
+        return {c["value"]: c for c in classes if c["settled"]}
 
     def _verdict(
         self, step: int, hidden: Sequence[str], settled: Mapping[int, dict[str, Any]], *, earlier: int
@@ -204,8 +203,7 @@ class GeneralistLabels:
         examined = [self._examined(case, step, hidden) for case in self.pool.labelled(self.rater)]
         found = judged([e for e in examined if e is not None], len(self.plan.classes), self.settings.guard)
         verdict = asdict(found)
-        fresh = [c | {"stands": bool(hidden) and c["settled"]} for c in verdict["classes"]]
-        return verdict | {"classes": [settled.get(c["value"], c) for c in fresh]}
+        return verdict | {"classes": [settled.get(c["value"], c | {"step": step}) for c in verdict["classes"]]}
 
     def _examined(self, case: str, step: int, hidden: Sequence[str]) -> Examined | None:
         drawn = self._drawn(case)

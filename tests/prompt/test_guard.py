@@ -59,10 +59,20 @@ def test_labels_as_good_as_the_teacher_have_nothing_to_teach_it_unless_they_foll
 
 
 def test_at_the_end_of_the_scale_small_differences_decide_nothing():
-    e = case(0.015, 0.0)  # some voxels of the generalist wrong, none of the teacher
-    for c in judged([e], 3).classes:
+    e = case(0.012, 0.0)  # some voxels of the generalist wrong, none of the teacher
+    first, second = judged([e], 3).classes
+    for c in (first, second):
         assert 0.97 < c.held_out[0] < c.held_out[1] == 1
-        assert c.weight == pytest.approx(np.clip(((c.held_out[0] - 1) / 0.05 + 0.3) / 2 / 0.1, 0, 1))
+    assert 0.1 < first.weight < 1
+    assert first.weight == pytest.approx(((first.held_out[0] - 1) / 0.05 + 0.3) / 2 / 0.1)
+    assert second.weight == 0  # 0.06 is almost none
+
+
+def test_a_weight_that_is_almost_none_is_none():
+    e = case(0.12, 0.0, is_held_out=False)
+    for credit, trusted in ((0.1, True), (0.01, False)):
+        weights = judged([e], 3, GuardSettings(credit=credit)).weights
+        assert [w > 0 for w in weights[1:]] == [trusted] * 2
 
 
 @pytest.mark.parametrize("is_held_out", [True, False])
@@ -100,7 +110,8 @@ def test_a_class_that_no_held_out_case_shows_has_its_credit_alone():
     first, second = judged([shown, trained], 3).classes
     assert first.held_out is not None
     assert second.held_out is None
-    assert second.weight == 1
+    assert (second.weight, second.settled) == (1, False)
+    assert judged([shown, trained], 3, GuardSettings(credit=0)).weights[2] == 0
 
 
 def test_one_odd_held_out_scan_does_not_condemn_what_is_good_everywhere_else():
@@ -129,6 +140,17 @@ def test_on_seen_planes_only_a_generalist_has_weight_as_far_as_it_follows_the_ex
         assert c.weight == pytest.approx(0.3 * (c.generalist_dice - 0.85) / 0.1 / 0.4)
     assert judged([case(0.06, 0.0, is_held_out=False)], 3).weights.tolist() == [1, 1, 1]
     assert judged([case(0.5, 0.0, is_held_out=False)], 3).weights.tolist() == [1, 0, 0]
+    assert not any(c.settled for wrong in (0.06, 0.5) for c in judged([case(wrong, 0.0, is_held_out=False)], 3).classes)
+
+
+def test_held_out_cases_of_which_the_generalist_says_nothing_decide_nothing_for_a_class():
+    trained = case(0.05, 0.0, name="b", is_held_out=False)
+    for teacher_wrong in (0.0, 1.0):
+        silent = speaking_of(case(0.0, teacher_wrong), 0.0)
+        for c in judged([silent, trained], 3).classes:
+            assert (c.held_out, c.weight, c.settled) == (None, 1, False)
+        for c in judged([silent, trained], 3, GuardSettings(credit=0)).classes:
+            assert (c.weight, c.settled) == (0, teacher_wrong == 0)
 
 
 def test_above_the_floor_weight_rises_to_what_the_held_out_cases_give():

@@ -69,6 +69,8 @@ def test_what_stands_for_many_comes_before_what_is_odd():
         looks[cover] = [5 * int(u.case[1:]) + u.index[0] for u in two]
     assert looks["median"] == [3, 7]  # of the three and of the two that look alike
     assert looks["centre"][0] == 9
+    capped = CoreClr(Given(vectors), cover="centre", cap=0.8).rank(view, 1, RNG)
+    assert [5 * int(u.case[1:]) + u.index[0] for u in capped] == [3]
 
 
 @pytest.mark.parametrize("cover", ["median", "centre"])

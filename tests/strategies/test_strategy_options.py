@@ -57,7 +57,7 @@ def test_a_cap_keeps_a_cover_from_odd_units():
     view = view_of_points(points, bought=[0])
     assert numbers(choose_units(view, "coreset", 1)) == [40]
     assert numbers(choose_units(view, "coreset", 1, options={"cap": 0.9})) != [40]
-    assert build_strategy("coreclr-mfc", {"cap": 0.9}).cap == 0.9
+    assert build_strategy("coreclr-k-centre", {"cap": 0.9}).cap == 0.9
     with pytest.raises(SettingsError, match="cap needs 'cover: centre'"):
         build_strategy("coreclr", {"cap": 0.9})
 

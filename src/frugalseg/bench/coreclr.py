@@ -30,6 +30,7 @@ from frugalseg.data.pool import Pool
 from frugalseg.data.spec import split_data
 from frugalseg.data.unit import Unit
 from frugalseg.errors import SettingsError, lookup
+from frugalseg.methods import method_settings
 from frugalseg.settings import Settings, parse
 from frugalseg.strategies import STRATEGIES
 from frugalseg.strategies.embedding.frozen import FrozenGeneralist
@@ -102,8 +103,12 @@ def arms_of(_settings: CoreClrSettings) -> tuple[str, ...]:
 
 
 def depends(arm: str, settings: CoreClrSettings) -> dict[str, Any]:
-    """All settings but the advice, and the weights where a generalist sees the pictures: they are needed at once."""
+    """All settings but the advice, those of strategy and method with their defaults, and the weights where a generalist
+    sees the pictures: they are needed at once.
+    """
     words = settings.model_dump(mode="json", exclude={"advice"})
+    words["strategy"] = lookup(STRATEGIES, arm, "strategy").settings.model_dump(mode="json")
+    words["options"] = method_settings(settings.train.method, settings.train.options).model_dump(mode="json")
     if arm != "coreclr-frozen":
         return words
     from frugalseg.generalists.registry import build_generalist

@@ -28,6 +28,7 @@ from frugalseg.data.pool import Pool
 from frugalseg.errors import SettingsError
 from frugalseg.evaluation import mean_scores
 from frugalseg.generalists.cache import Cached
+from frugalseg.methods import method_settings
 from frugalseg.methods.gmabs import GmAbsSettings
 from frugalseg.prompt.pseudo_labels import PUBLISHED
 from frugalseg.prompt.views import ViewSettings, viewing_axes
@@ -128,9 +129,11 @@ def arms_of(_settings: GmAbsBenchSettings) -> tuple[str, ...]:
 
 
 def depends(arm: str, settings: GmAbsBenchSettings) -> dict[str, Any]:
-    """All settings, and the weights of the generalist where one is asked."""
-    words = settings.model_dump(mode="json")
-    if ARMS[arm]["train.method"] != "gmabs":
+    """All settings, those of the method with its defaults, and the weights of the generalist where one is asked."""
+    method, options = _method(arm, settings)
+    options = method_settings(method, options).model_dump(mode="json")
+    words = {**settings.model_dump(mode="json"), "method": method, "options": options}
+    if method != "gmabs":
         return words
     from frugalseg.generalists.registry import build_generalist
 
@@ -160,9 +163,8 @@ def campaign_of(arm: str, seed: int, *, pool: Pool, data: str, settings: GmAbsBe
         "seeds": [seed],
         "arms": {arm: {}},
     }
-    changes = dict(ARMS[arm])
-    is_gmabs = changes["train.method"] == "gmabs"
-    changes["train.options"] = merged(_options(s), changes["train.options"]) if is_gmabs else {}
+    method, options = _method(arm, s)
+    changes = {**ARMS[arm], "train.method": method, "train.options": options}
     return parse(CampaignSettings, override(words, changes), where="bench gmabs")
 
 
@@ -214,6 +216,12 @@ def _qualities(workspace: Workspace, run: Run) -> Iterator[LabelQuality]:
 def _panels(qualities: list[LabelQuality], arm: str) -> Iterator[Panel]:
     if qualities:
         yield label_panel(qualities, title=f"{arm}: labels")
+
+
+def _method(arm: str, settings: GmAbsBenchSettings) -> tuple[str, dict[str, Any]]:
+    """How an arm trains: the method, and what is said of its options."""
+    method = ARMS[arm]["train.method"]
+    return method, merged(_options(settings), ARMS[arm]["train.options"]) if method == "gmabs" else {}
 
 
 def _options(settings: GmAbsBenchSettings) -> dict[str, Any]:

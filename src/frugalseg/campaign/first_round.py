@@ -15,7 +15,6 @@ from frugalseg.campaign.rounds import TrainingRound, case_scores
 from frugalseg.evaluation import CaseScore
 from frugalseg.files import atomic_path, fingerprint_json, held, write_json
 from frugalseg.generalist_labels import share_labels
-from frugalseg.methods import method_settings
 from frugalseg.training import GENERALIST_LABELS
 
 MODEL, FOUND = "model.safetensors", "found.json"
@@ -34,8 +33,7 @@ class FirstRound:
         """Waits until no other process is at the same training, and keeps others waiting until the block ends."""
         cases = {case: training.workspace.pool[case].source.fingerprint() for case in measured_on}
         run, about = training.run, training.training.about()
-        options = method_settings(run.method, training.training.settings.options).model_dump(mode="json")
-        words = [run.method, options, dict(run.settings), run.seed, about, cases]
+        words = [run.method, dict(run.settings), run.seed, about, cases]
         folder = cache / "first-round" / fingerprint_json(words)
         with held(folder, wait=True):
             yield cls(training, folder)

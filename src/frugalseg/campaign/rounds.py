@@ -16,6 +16,7 @@ from frugalseg.errors import DataError
 from frugalseg.evaluation import CaseScore, mean_scores
 from frugalseg.files import atomic_path, write_json
 from frugalseg.learn.engine import Hardware, Reach
+from frugalseg.methods import method_settings
 from frugalseg.specialist.model import Model
 from frugalseg.specialist.plan import Plan
 from frugalseg.strategies import choices
@@ -142,6 +143,7 @@ class TrainingRound:
         )
         words = {
             "train": settings.model_dump(mode="json"),
+            "options": method_settings(settings.method, settings.options).model_dump(mode="json"),
             "plan": plan.model_dump(mode="json"),
             "labels": training.about()["labels"],
             **({"warm": {"until": until}} if is_warm else {}),

@@ -176,7 +176,10 @@ class GmAbs(nn.Module):
 
     @torch.no_grad()
     def trust(self, weights: Sequence[float]) -> None:
-        """Takes what a guard thinks of each class, background first: one of weight 0 is as good as background."""
+        """Takes what a guard thinks of each class, background first: one of weight 0 is as good as background.
+
+        The Dice on labels of a class counts so much; their cross-entropy does by the trust that comes with the batch.
+        """
         self.trusted.fill_(1)
         self.trusted[: len(weights)] = torch.tensor(weights)
 

@@ -9,19 +9,20 @@ weight that it has in the loss:
     spared:   s = (D(generalist) - D(teacher)) / max(1 - D(teacher), 0.05), on n held-out cases, each counted as far as
               the generalist speaks of what was drawn there: the part of the teacher's errors that the labels spare
     credit:   s0 = credit (D(generalist) - 0.85) / 0.1, cut to 0..credit, on all cases
-    weight    (n s + s0) / (n + 1) / spared, or the floor's if that is smaller, cut to 0..1
+    weight    (n s + s0) / (n + 1) / spared, or the floor's if that is smaller, cut to 0..1; none below 0.1
 
 Labels that are half wrong teach nothing good, not even a teacher that does not see the class yet: what it then takes
 for background it will never see. So there is a floor. Labels that are hardly better than the teacher have nothing to
 teach it either, for it goes on learning and they do not: they must spare some of its errors. One odd scan says little
 of the others; so labels that follow the experts closely have some credit beforehand, which counts as one case. Where
-nobody can compare them, that is all they have.
+nobody can compare them, that is all they have. A weight that is almost none is none: the class would be taught away by
+what the generalist calls background, and its own labels would hardly count.
 
 Which comparison is honest. The expert's planes have shaped the teacher, its predictions there are learnt by heart, and
 it is the teacher whose prompts the generalist answers.
 
 - Held out: cases that neither trained the teacher nor lent their planes to the prototypes behind the prompts
-  (validation cases, or cases drawn since the teacher was trained). Both sides are then what they are on cases that
+  (cases that it has not been trained on yet). Both sides are then what they are on cases that
   nobody has drawn, so only there are they compared with each other.
 - Seen: the planes that the teacher was trained on. Its Dice there says nothing of other scans, so "worse than the
   teacher" would throw away labels that help elsewhere. But the prompts are nowhere better than there: a class that is
@@ -32,7 +33,7 @@ In both, the generalist's label must be the one without the expert's planes writ
 
 A class that was drawn, but of which the generalist says hardly anything there, has no weight: nobody knows how good the
 rest is. And a generalist cannot be blamed for what nobody pointed at: a class without weight of which the teacher sees
-less than the floor is not settled; it should be asked about and judged again.
+less than the floor is not settled, nor is one that no held-out case shows; it should be asked about and judged again.
 """
 
 from collections.abc import Sequence
@@ -53,6 +54,9 @@ FLOOR_RAMP = 0.1
 
 LEAST_ERROR = 0.05
 """1 - Dice of the teacher below which a part of its errors is not told any more."""
+
+LEAST_WEIGHT = 0.1
+"""Less is nothing."""
 
 CLOSE = (0.85, 0.95)
 """Dice of labels without credit, and of labels with all of it: about what experts have among themselves."""
@@ -83,10 +87,11 @@ class ClassVerdict:
     """What was found for one class, on the voxels where expert and generalist both say something.
 
     `generalist_dice` is that on all cases; `held_out` are the generalist's and the teacher's on the held-out cases on
-    which an expert has drawn the class, None where there is none or the generalist is silent there. `covered` is the
-    part of the expert's voxels of the class that the generalist says something of. Where neither drawing nor label has
-    the class the Dice is None, nothing speaks against it, and the weight is 1. `settled` is false there, and where
-    the teacher sees too little of the class for a verdict against it.
+    which an expert has drawn the class, None where there is none or the generalist says hardly anything there.
+    `covered` is the part of the expert's voxels of the class that the generalist says something of. Where neither
+    drawing nor label has the class the Dice is None, nothing speaks against it, and the weight is 1. A verdict is
+    `settled` where held-out cases have spoken: for the class by the comparison, against it by a teacher that sees the
+    class there.
     """
 
     value: int
@@ -126,35 +131,39 @@ def judged(examined: Sequence[Examined], n_classes: int, settings: GuardSettings
 
 def _verdict(examined: Sequence[Examined], value: int, settings: GuardSettings) -> ClassVerdict:
     everywhere = _Counts.of(examined, value)
-    covered = everywhere.covered
     show_it = [e for e in examined if e.is_held_out and (e.expert == value).any()]
     there = _Counts.of(show_it, value)
-    is_seen = (there if show_it else everywhere).seen >= settings.floor
-    if any((e.expert == value).any() for e in examined) and covered < settings.least_covered:
-        return ClassVerdict(value, everywhere.mine, None, covered, weight=0.0, settled=is_seen)
+    held_out = (there.mine, there.its) if there.mine is not None and there.covered >= settings.least_covered else None
+    n = sum(_Counts.of([e], value).covered for e in show_it) if held_out is not None else 0.0
+    weight = _weight(everywhere, held_out, n, settings)
+    settled = bool(show_it) and (held_out is not None if weight > 0 else there.seen >= settings.floor)
+    return ClassVerdict(value, everywhere.mine, held_out, everywhere.covered, weight, settled)
+
+
+def _weight(everywhere: "_Counts", held_out: tuple[float, float] | None, n: float, settings: GuardSettings) -> float:
+    if everywhere.is_drawn and everywhere.covered < settings.least_covered:
+        return 0.0
     if everywhere.mine is None:
-        return ClassVerdict(value, None, None, covered, weight=1.0, settled=False)
-    spared, n = 0.0, 0.0
-    held_out = None if there.mine is None else (there.mine, there.its)
-    if held_out is not None:
-        n = sum(_Counts.of([e], value).covered for e in show_it)
-        spared = (held_out[0] - held_out[1]) / max(1 - held_out[1], LEAST_ERROR)
+        return 1.0
+    mine, its = held_out or (0.0, 0.0)
+    spared = (mine - its) / max(1 - its, LEAST_ERROR)
     credit = settings.credit * np.clip((everywhere.mine - CLOSE[0]) / (CLOSE[1] - CLOSE[0]), 0, 1)
     above_floor = (everywhere.mine - settings.floor) / FLOOR_RAMP
     weight = float(np.clip(min(above_floor, (n * spared + credit) / (n + 1) / settings.spared), 0, 1))
-    return ClassVerdict(value, everywhere.mine, held_out, covered, weight, settled=weight > 0 or is_seen)
+    return weight if weight >= LEAST_WEIGHT else 0.0
 
 
 @dataclass(frozen=True)
 class _Counts:
     """Dice of the generalist (None: nobody has the class) and of the teacher where the generalist speaks; how much of
-    the class it covers; the teacher's Dice on all that the expert knows.
+    the class it covers; the teacher's Dice on all that the expert knows; whether an expert has drawn the class.
     """
 
     mine: float | None
     its: float
     covered: float
     seen: float
+    is_drawn: bool
 
     @classmethod
     def of(cls, examined: Sequence[Examined], value: int) -> "_Counts":
@@ -165,6 +174,7 @@ class _Counts:
             2 * teacher_both / (teacher + drawn) if teacher + drawn else 1.0,
             drawn / drawn_all if drawn_all else 0.0,
             2 * found_all / (teacher_all + drawn_all) if teacher_all + drawn_all else 1.0,
+            drawn_all > 0,
         )
 
 

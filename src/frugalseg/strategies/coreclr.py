@@ -42,7 +42,9 @@ class Covering(Settings):
     """How a pool is covered."""
 
     cover: Literal["median", "centre"] = "median"  # centre: the farthest unit first, as published
-    cap: float | None = Field(None, gt=0, le=1)  # centre: quantile of the distances above which all count the same
+    cap: float | None = Field(
+        None, gt=0, le=1
+    )  # centre, after each patient has given one: quantile of the distances above which all count the same
 
     @model_validator(mode="after")
     def _is_used(self) -> Self:
