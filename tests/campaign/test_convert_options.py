@@ -125,7 +125,7 @@ def test_features_of_imagenet_are_covered_by_k_centre(tmp_path):
 
 def test_pictures_alone_have_no_terms_of_other_things(tmp_path):
     found = converted(tmp_path, {**OURS, "feature_model": False, "contrastive": False}, {"lr": 0.1})
-    assert chosen(found) == ("coreset-pixels", {})
+    assert chosen(found) == ("coreset-pixels", {"cap": None})
     assert "no such term in its distance" in said(found, "use_labels")
     assert "nothing is learnt by contrast" in said(found, "feature_model_params.lr")
 
