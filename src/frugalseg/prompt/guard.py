@@ -22,8 +22,8 @@ Which comparison is honest. The expert's planes have shaped the teacher, its pre
 it is the teacher whose prompts the generalist answers.
 
 - Held out: cases that neither trained the teacher nor lent their planes to the prototypes behind the prompts
-  (cases that it has not been trained on yet). Both sides are then what they are on cases that
-  nobody has drawn, so only there are they compared with each other.
+  (cases that it has not been trained on yet). Both sides are then what they are on cases that nobody has drawn, so
+  only there are they compared with each other.
 - Seen: the planes that the teacher was trained on. Its Dice there says nothing of other scans, so "worse than the
   teacher" would throw away labels that help elsewhere. But the prompts are nowhere better than there: a class that is
   bad with such prompts is bad everywhere. They and the held-out ones together are held against the floor, and give

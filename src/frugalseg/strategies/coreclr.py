@@ -39,12 +39,10 @@ from frugalseg.strategies.scores import entropy_map, score_units
 
 
 class Covering(Settings):
-    """How a pool is covered."""
+    """How a pool is covered. A cap holds for all units but the first one of each patient."""
 
     cover: Literal["median", "centre"] = "median"  # centre: the farthest unit first, as published
-    cap: float | None = Field(
-        None, gt=0, le=1
-    )  # centre, after each patient has given one: quantile of the distances above which all count the same
+    cap: float | None = Field(None, gt=0, le=1)  # centre: quantile of the distances above which all count the same
 
     @model_validator(mode="after")
     def _is_used(self) -> Self:
