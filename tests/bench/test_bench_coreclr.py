@@ -30,11 +30,11 @@ TINY = {
 }
 
 
-BENCH = replace(CORECLR, presets={"quick": replace(CORECLR.presets["quick"], others=1)})
-"""With one seed for the arms beside the headline."""
+BENCH = replace(CORECLR, presets={"quick": replace(CORECLR.presets["quick"], seeds=2, others=1)})
+"""With two seeds, one for the arms beside the headline."""
 
 
-def opened(out, *only, seeds=2, **changes):
+def opened(out, *only, seeds=None, **changes):
     wanted = Wanted(preset="quick", data=DATA, only=only or ("random", "strided", "round-robin"), seeds=seeds)
     hardware = Hardware(device="cpu", threads=1)
     return BenchRun.open(BENCH, out, wanted=wanted, changes={**TINY, **changes}, hardware=hardware)
@@ -51,9 +51,10 @@ def finished(tmp_path_factory):
     return bench
 
 
-def test_arms_beside_the_headline_have_fewer_seeds(finished):
+def test_arms_beside_the_headline_have_fewer_seeds_where_no_number_was_given(finished):
     assert Counter(arm for arm, _ in finished.trials.finished()) == {"random": 2, "strided": 2, "round-robin": 1}
     assert finished.unfinished() == 0
+    assert opened(finished.trials.out, seeds=2).unfinished() == 1
     quick = CORECLR.presets["quick"]
     assert (quick.seeds, quick.fewer(HEADLINE), set(quick.fewer(OTHERS).values())) == (10, {}, {3})
 

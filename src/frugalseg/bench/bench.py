@@ -22,7 +22,8 @@ PresetName = Literal["smoke", "quick", "full"]
 class Preset:
     """A size of a bench: phantoms for who gives no data, changes to the settings, seeds, and arms (all when empty).
 
-    Arms that are not among the `headline` have `others` seeds at most; all have `seeds` where there is no headline.
+    Arms that are not among the `headline` have `others` seeds at most; all have `seeds` where there is no headline, and
+    as many as were asked for where somebody says a number.
     """
 
     data: str

@@ -29,7 +29,7 @@ class Wanted(Settings):
     preset: PresetName = "quick"
     data: str | None = None  # LAYOUT=DIR,option=value
     test_data: str | None = None
-    seeds: int | None = Field(None, ge=1)
+    seeds: int | None = Field(None, ge=1)  # of each arm; a preset has fewer for arms beside its headline
     only: tuple[str, ...] = ()  # these arms
 
 
@@ -66,16 +66,16 @@ class BenchRun(Generic[S]):
         """
         preset = lookup(bench.presets, wanted.preset, f"preset of {bench.name}")
         settings = parse(bench.settings, override(preset.settings, changes), where=f"settings of {bench.name}")
-        seeds = preset.seeds if wanted.seeds is None else wanted.seeds
         if hardware.device == "gpu" and not bench.uses_gpu:
             raise SettingsError(f"bench {bench.name} measures on the CPU; leave out --device gpu")
         arms = bench.arms(settings)
+        seeds, fewer = (preset.seeds, preset.fewer(arms)) if wanted.seeds is None else (wanted.seeds, {})
         chosen = wanted.only or preset.arms or arms
         for arm in chosen:
             lookup(dict.fromkeys(arms), arm, f"arm of {bench.name}")
         test = None if wanted.test_data is None else _opened(wanted.test_data)
         data = BenchData(_opened(wanted.data or preset.data), test)
-        trials = Trials(out, arms, tuple(range(seeds)), preset.fewer(arms))
+        trials = Trials(out, arms, tuple(range(seeds)), fewer)
         found = cls(bench, wanted.preset, settings, data, trials, chosen, hardware)
         for arm in chosen:
             found.words_of(arm)

@@ -75,7 +75,7 @@ def bench(
     data: Annotated[str | None, typer.Option(help="LAYOUT=DIR,option=value; built-in phantoms by default.")] = None,
     test_data: Annotated[str | None, typer.Option(help="Other data to test on: LAYOUT=DIR,option=value")] = None,
     preset: Annotated[str, typer.Option(help="smoke (seconds to minutes), quick (two CPU cores) or full.")] = "quick",
-    seeds: Annotated[int | None, typer.Option(help="How many seeds; the preset's number by default.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Seeds of each arm; the preset's numbers by default.")] = None,
     only: Annotated[str, typer.Option(help="These arms only: ARM,ARM,...")] = "",
     changes: Changes = None,
     device: Device = "auto",
