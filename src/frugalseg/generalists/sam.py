@@ -167,9 +167,10 @@ def answered(
     groups = [(m[k : k + most], part[k : k + most]) for m, part in prompts.alike() for k in range(0, len(m), most)]
     parts = [decode(*network_prompts(part, frame, tokens)) for _, part in groups]
     order = torch.from_numpy(np.argsort(np.concatenate([members for members, _ in groups])))
-    logits, scores, image_tokens = (torch.cat(same).cpu()[order] for same in zip(*parts, strict=True))
-    frames = (frame,) * len(prompts)
-    return Masks(logits[:, chosen], scores[:, chosen], frames, image_tokens if features else None)
+    logits, scores, image_tokens = zip(*parts, strict=True)
+    seen = torch.cat(image_tokens).cpu()[order] if features else None
+    found = [torch.cat([one[:, chosen] for one in same]).cpu()[order] for same in (logits, scores)]
+    return Masks(found[0], found[1], (frame,) * len(prompts), seen)
 
 
 def no_masks(tokens: Tensor, *, features: bool) -> Masks:

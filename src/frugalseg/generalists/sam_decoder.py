@@ -1,14 +1,16 @@
 """SAM's prompt encoder and mask decoder for many prompts on one image.
 
 Kirillov et al., Segment Anything (ICCV 2023), appendix A. The modules are those of transformers; the order of events is
-written here, because theirs repeats the image's tokens for every prompt before the first layer projects them. Here that
-projection is done once an image, and prompts go through in groups that fit the processor's cache, so that a prompt of a
-large batch is no dearer than a single one. Any input size works: the positional encoding is laid over the grid at hand.
+written here, because theirs repeats the image's tokens for every prompt and projects all of them four times a layer.
+A prompt has a handful of tokens, an image thousands: so what a prompt's tokens ask is carried back through the
+projection once (`_back`) and held against the image tokens as they are, and these stay in one memory layout to the end,
+where a transposed convolution of stride 2 is a matrix product. Prompts go through in groups that fit the processor's
+cache, so that a prompt of a large batch is no dearer than a single one. Any input size works: the positional encoding
+is laid over the grid at hand.
 """
 
 import re
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any
 
 import torch
@@ -24,8 +26,8 @@ TOKENS_A_GROUP = 4096
 More prompts at once are dearer each, because their maps leave the processor's caches.
 """
 
-Projected = tuple[Tensor, Tensor, Tensor]
-"""Image tokens (1 or P, g*g, 128) as keys and values of the prompts' attention, and as queries of their own."""
+Laid = tuple[Tensor, Tensor]
+"""Image tokens (1 or P, g*g, 256) and the encoding (1, g*g, 256) of their positions."""
 
 Decode = Callable[[Tensor, Tensor, Tensor | None, Tensor | None], tuple[Tensor, Tensor, Tensor]]
 """Points (P, N, 2) as (x, y) in parts of the input's side, labels (P, N), boxes (P, 4), masks (P, 1, 4g, 4g) ->
@@ -54,45 +56,35 @@ class SamDecoder(nn.Module):
         masks: Float[Tensor, "P 1 m m"] | None = None,
         details: Float[Tensor, "P 32 m m"] | None = None,
         *,
-        first: Projected | None = None,
+        laid: Laid | None = None,
     ) -> tuple[Float[Tensor, "P 4 m m"], Float[Tensor, "P 4"], Float[Tensor, "P 256 g g"]]:
         """Logits and scores of the four candidates (0 for clear prompts, 1 to 3 for ambiguous ones), image tokens.
 
         The image is the same for all prompts (I = 1) or each prompt has its own (I = P). Points and the corners of
         boxes are (x, y) as parts of the input's side, from 0 to 1; masks are logits four times as fine as the grid;
-        `details` are added to the image tokens at that resolution, before they meet the mask tokens. `first` is what
-        the first layer makes of the image alone, see `on`.
+        `details` are added to the image tokens at that resolution, before they meet the mask tokens. `laid` is the
+        image in the decoder's order where that is at hand, see `on`.
         """
         sparse = self._sparse(points, labels, boxes)
-        position = self._position(image.shape[-1])
+        cells, position = laid or self._laid(image)
         size = max(1, TOKENS_A_GROUP // image[0, 0].numel())
         groups = []
         for k in range(0, len(sparse), size):
             part = slice(k, k + size)
             mask, detail = (None if x is None else x[part] for x in (masks, details))
-            seen = image if len(image) == 1 else image[part]
-            groups.append(self._decode(seen, position, sparse[part], mask, detail, first))
-        logits, scores, tokens = (torch.cat(parts) for parts in zip(*groups, strict=True))
+            seen = (cells if len(cells) == 1 else cells[part]) + self._rough(mask)
+            groups.append(self._decode((seen, position), sparse[part], detail))
+        logits, scores, tokens = groups[0] if len(groups) == 1 else map(torch.cat, zip(*groups, strict=True))
         return logits, scores, tokens
 
     def on(self, image: Float[Tensor, "1 256 g g"]) -> Decode:
-        """The decoder on one image: what its first layer makes of the image alone is made once for all prompts.
-
-        Rough masks change the image's tokens; with them nothing is shared.
-        """
-
-        @cache
-        def first() -> Projected:
-            position = self._position(image.shape[-1])
-            cells = self._cells(image, None)
-            return _projected(self.mask_decoder.transformer.layers[0], cells, position)
+        """The decoder on one image, which is brought into its order once for all prompts."""
+        laid = self._laid(image)
 
         def decode(
             points: Tensor, labels: Tensor, boxes: Tensor | None, masks: Tensor | None
         ) -> tuple[Tensor, Tensor, Tensor]:
-            found: tuple[Tensor, Tensor, Tensor] = self(
-                image, points, labels, boxes, masks, first=first() if masks is None else None
-            )
+            found: tuple[Tensor, Tensor, Tensor] = self(image, points, labels, boxes, masks, laid=laid)
             return found
 
         return decode
@@ -112,93 +104,124 @@ class SamDecoder(nn.Module):
             tokens = torch.cat([tokens, encoder.shared_embedding(boxes.reshape(-1, 2, 2)) + corners], 1)
         return tokens
 
-    def _position(self, grid: int) -> Tensor:
-        """Positional encoding (1, g*g, 256) of the grid's cells."""
-        middles = (torch.arange(grid, device=self.mask_decoder.iou_token.weight.device) + 0.5) / grid
+    def _laid(self, image: Tensor) -> Laid:
+        """The image cell by cell, and where its cells lie."""
+        grid = image.shape[-1]
+        middles = (torch.arange(grid, device=image.device) + 0.5) / grid
         rows, columns = torch.meshgrid(middles, middles, indexing="ij")
-        encoded: Tensor = self.prompt_encoder.shared_embedding(torch.stack([columns, rows], -1))
-        return encoded.reshape(1, grid * grid, -1)
+        position: Tensor = self.prompt_encoder.shared_embedding(torch.stack([columns, rows], -1))
+        return image.flatten(2).mT.contiguous(), position.reshape(1, grid * grid, -1)
 
-    def _cells(self, image: Tensor, masks: Tensor | None) -> Tensor:
-        """Image tokens (1 or P, g*g, 256) with what a rough mask says of each."""
-        if masks is None:
-            dense = self.prompt_encoder.no_mask_embed.weight[:, :, None, None]
-        else:
-            dense = self.prompt_encoder.mask_embed(masks)
-        cells: Tensor = (image + dense).flatten(2).transpose(1, 2)
-        return cells
+    def _rough(self, masks: Tensor | None) -> Tensor:
+        """What a rough mask, or that there is none, adds to the image tokens: (P, g*g, 256) or (1, 1, 256)."""
+        encoder = self.prompt_encoder
+        added: Tensor = encoder.no_mask_embed.weight[None] if masks is None else encoder.mask_embed(masks).flatten(2).mT
+        return added
 
-    def _decode(
-        self,
-        image: Tensor,
-        position: Tensor,
-        sparse: Tensor,
-        masks: Tensor | None,
-        details: Tensor | None,
-        first: Projected | None,
-    ) -> tuple[Tensor, ...]:
-        decoder, grid = self.mask_decoder, image.shape[-1]
-        cells = self._cells(image, masks)
+    def _decode(self, laid: Laid, sparse: Tensor, details: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        decoder, grid = self.mask_decoder, round(laid[0].shape[1] ** 0.5)
         own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight]).expand(len(sparse), -1, -1)
-        tokens, cells = self._two_way(torch.cat([own, sparse], 1), cells, position, first)
-        image_tokens = cells.transpose(1, 2).reshape(len(sparse), -1, grid, grid)
+        tokens, cells = self._two_way(torch.cat([own, sparse], 1), laid)
         scores: Tensor = decoder.iou_prediction_head(tokens[:, 0])
-        return self._masks(tokens, image_tokens, details), scores, image_tokens
+        return self._masks(tokens, cells, grid, details), scores, cells.mT.reshape(len(cells), -1, grid, grid)
 
-    def _two_way(
-        self, prompt: Tensor, cells: Tensor, position: Tensor, first: Projected | None
-    ) -> tuple[Tensor, Tensor]:
-        """Prompt tokens (P, T, 256) and image tokens (1 or P, g*g, 256) after they have attended to each other."""
+    def _two_way(self, prompt: Tensor, laid: Laid) -> tuple[Tensor, Tensor]:
+        """Prompt tokens (P, T, 256) and image tokens (P, g*g, 256) after they have attended to each other."""
         transformer = self.mask_decoder.transformer
-        tokens = prompt
+        tokens, (cells, position) = prompt, laid
+        placed = cells + position
         for i, layer in enumerate(transformer.layers):
             if i == 0:
-                tokens = layer.layer_norm1(_attend(layer.self_attn, tokens, tokens, tokens))
+                tokens = layer.layer_norm1(_met(layer.self_attn, tokens, tokens))
             else:
-                placed = tokens + prompt
-                tokens = layer.layer_norm1(tokens + _attend(layer.self_attn, placed, placed, tokens))
-            keys, values, queries = first if first is not None and i == 0 else _projected(layer, cells, position)
-            look, tell = layer.cross_attn_token_to_image, layer.cross_attn_image_to_token
-            seen = _mixed(look, look.q_proj(tokens + prompt), keys, values)
+                tokens = layer.layer_norm1(tokens + _met(layer.self_attn, tokens + prompt, tokens))
+            seen = _seen(layer.cross_attn_token_to_image, tokens + prompt, cells, placed)
             tokens = layer.layer_norm2(tokens + seen)
             tokens = layer.layer_norm3(tokens + layer.mlp(tokens))
-            told = _mixed(tell, queries, tell.k_proj(tokens + prompt), tell.v_proj(tokens))
-            cells = layer.layer_norm4(cells + told)
-        seen = _attend(transformer.final_attn_token_to_image, tokens + prompt, cells + position, cells)
+            told = _told(layer.cross_attn_image_to_token, cells, placed, tokens + prompt, tokens)
+            cells = layer.layer_norm4(told)
+            placed = cells + position
+        seen = _seen(transformer.final_attn_token_to_image, tokens + prompt, cells, placed)
         return transformer.layer_norm_final_attn(tokens + seen), cells
 
-    def _masks(self, tokens: Tensor, image_tokens: Tensor, details: Tensor | None) -> Tensor:
+    def _masks(self, tokens: Tensor, cells: Tensor, grid: int, details: Tensor | None) -> Tensor:
         """Logits (P, 4, 4g, 4g): each mask token's vector against the image tokens at four times their resolution."""
         decoder = self.mask_decoder
-        fine = decoder.activation(decoder.upscale_layer_norm(decoder.upscale_conv1(image_tokens)))
-        fine = decoder.activation(decoder.upscale_conv2(fine))
+        norm = decoder.upscale_layer_norm
+        fine = _in_four(decoder.upscale_conv1, cells)
+        fine = decoder.activation(F.layer_norm(fine, norm.normalized_shape, norm.weight, norm.bias, norm.eps))
+        fine = decoder.activation(_in_four(decoder.upscale_conv2, fine))
         if details is not None:
-            fine = fine + details
-        vectors = [mlp(tokens[:, 1 + k]) for k, mlp in enumerate(decoder.output_hypernetworks_mlps)]
-        return torch.einsum("pmk,pkhw->pmhw", torch.stack(vectors, 1), fine)
+            fine = fine + _as_cells(details, grid)
+        vectors = torch.stack([mlp(tokens[:, 1 + k]) for k, mlp in enumerate(decoder.output_hypernetworks_mlps)], 1)
+        logits = (vectors @ fine.mT).reshape(len(tokens), -1, grid, grid, 2, 2, 2, 2)
+        laid: Tensor = logits.permute(0, 1, 2, 4, 6, 3, 5, 7)
+        return laid.reshape(len(tokens), -1, 4 * grid, 4 * grid)
 
 
-def _projected(layer: Any, cells: Tensor, position: Tensor) -> Projected:
-    """What a layer's two attentions to and from the image make of its tokens."""
-    where, look = cells + position, layer.cross_attn_token_to_image
-    return look.k_proj(where), look.v_proj(cells), layer.cross_attn_image_to_token.q_proj(where)
+def _met(attention: SamAttention, query: Tensor, value: Tensor) -> Tensor:
+    """Prompt tokens (P, T, 256) that attend to each other."""
+    projected = attention.q_proj(query), attention.k_proj(query), attention.v_proj(value)
+    queries, keys, values = (_by_head(attention, x) for x in projected)
+    met: Tensor = attention.out_proj(F.scaled_dot_product_attention(queries, keys, values).transpose(1, 2).flatten(2))
+    return met
 
 
-def _attend(attention: SamAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """SAM's attention; whatever is the same for all prompts (first axis 1) is projected once."""
-    return _mixed(attention, attention.q_proj(query), attention.k_proj(key), attention.v_proj(value))
+def _seen(attention: SamAttention, query: Tensor, cells: Tensor, placed: Tensor) -> Tensor:
+    """What prompt tokens (P, T, 256) see of the image tokens (1 or P, n, 256).
+
+    q . (W x + b) = (W'q) . x + q . b, and the last term is the same for all x, so it has no say in the softmax; as the
+    weights of a query sum to one, values are projected after they were averaged.
+    """
+    asked = _back(attention.k_proj, _by_head(attention, attention.q_proj(query))) * attention.scaling
+    looked = (asked @ placed.mT).softmax(-1) @ cells
+    heads, values = attention.num_attention_heads, attention.v_proj
+    averaged = looked.reshape(len(query), heads, -1, looked.shape[-1]) @ _apart(values.weight, heads).mT
+    seen: Tensor = attention.out_proj(averaged.transpose(1, 2).flatten(2) + values.bias)
+    return seen
 
 
-def _mixed(attention: SamAttention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """SAM's attention of tokens that are projected already."""
-    heads, most = attention.num_attention_heads, max(len(query), len(key))
+def _told(attention: SamAttention, cells: Tensor, placed: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Image tokens (P, n, 256) with what the prompt tokens (P, T, 256) tell them added."""
+    heads, out = attention.num_attention_heads, attention.out_proj
+    keys = _by_head(attention, attention.k_proj(key)) * attention.scaling
+    level = (keys @ attention.q_proj.bias.reshape(1, heads, -1, 1)).flatten(1, 2)  # the same for all image tokens
+    scores = _back(attention.q_proj, keys) @ placed.mT + level
+    weights = scores.reshape(len(key), heads, -1, scores.shape[-1]).softmax(2).flatten(1, 2)
+    projected = _by_head(attention, attention.v_proj(value)) @ _apart(out.weight.mT, heads)
+    answers = (projected + out.bias / heads).flatten(1, 2)  # the weights of each head sum to one
+    return torch.baddbmm(cells.expand(len(key), -1, -1), weights.mT, answers)
 
-    def split(x: Tensor) -> Tensor:
-        return x.expand(most, -1, -1).reshape(most, x.shape[1], heads, -1).transpose(1, 2)
 
-    attended = F.scaled_dot_product_attention(split(query), split(key), split(value))
-    projected: Tensor = attention.out_proj(attended.transpose(1, 2).flatten(2))
-    return projected
+def _by_head(attention: SamAttention, x: Tensor) -> Tensor:
+    """Projected tokens (P, T, 128) as (P, heads, T, 16)."""
+    return x.reshape(*x.shape[:2], attention.num_attention_heads, -1).transpose(1, 2)
+
+
+def _apart(weight: Tensor, heads: int) -> Tensor:
+    """A weight (128, K) head by head: (heads, 16, K)."""
+    return weight.reshape(heads, -1, weight.shape[1])
+
+
+def _back(projection: nn.Linear, x: Tensor) -> Tensor:
+    """Tokens by head (P, heads, T, 16) carried back to where a projection comes from: (P, heads * T, 256)."""
+    return (x @ _apart(projection.weight, x.shape[1])).flatten(1, 2)
+
+
+def _in_four(convolution: nn.ConvTranspose2d, cells: Tensor) -> Tensor:
+    """A transposed convolution with stride and side 2, whose results nowhere meet: cells (P, n, K) -> (P, 4n, L).
+
+    The four of a cell stay behind each other, row by row.
+    """
+    weight = convolution.weight.permute(0, 2, 3, 1).flatten(1)  # K, 2 * 2 * L
+    bias = None if convolution.bias is None else convolution.bias.repeat(4)
+    return F.linear(cells, weight.mT, bias).reshape(len(cells), 4 * cells.shape[1], -1)
+
+
+def _as_cells(maps: Tensor, grid: int) -> Tensor:
+    """Maps (P, K, 4g, 4g) in the order in which two `_in_four` leave the cells: (P, 16 * g * g, K)."""
+    parted = maps.reshape(*maps.shape[:2], grid, 2, 2, grid, 2, 2)
+    return parted.permute(0, 2, 5, 3, 6, 4, 7, 1).flatten(1, 6)
 
 
 RENAMED = (
