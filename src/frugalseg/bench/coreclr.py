@@ -9,6 +9,7 @@ The headline arms have more seeds than the others. An arm's own mean is over all
 over the seeds that both have, which are the first ones.
 """
 
+import math
 from collections.abc import Generator, Iterator
 from functools import lru_cache
 from typing import Any, Literal
@@ -58,7 +59,6 @@ OTHERS = (
 
 TRAIN: dict[str, Any] = {
     "method": "supervised",
-    "labelled": 4,
     "unlabelled": 0,
     "enclosed": True,  # simulated strokes go around all objects, and so do those by hand of ACDC
     "augment": {"turn_probability": 0.8, "angle": 30, "scale": 0.25},
@@ -66,6 +66,8 @@ TRAIN: dict[str, Any] = {
 }
 """How every arm learns, whatever its budget: a step takes 0.05 s on two quiet cores."""
 
+PIXELS = 4 * 128 * 128
+"""What a step sees where no number of slices is said: small slices need more of them, or the steps teach too little."""
 
 LOOKED_AT = 4
 """Cases that are looked at to know whether strokes by hand go around the objects."""
@@ -87,7 +89,7 @@ class CoreClrSettings(Settings):
     network: str = "unet-tiny"
     side: int = Field(128, ge=8)  # pixels of a slice's longer side, at most
     dropout: float = Field(0.1, ge=0, lt=1)  # in all arms, so that one model has the opinions that some compare
-    train: TrainSettings = TrainSettings()
+    train: TrainSettings = TrainSettings()  # labelled: as many slices as have the pixels of four of 128x128, 4 to 32
     advice: AdviceSettings | None = AdviceSettings(cases=4)  # null: nobody asks whether to stop
 
     @field_validator("start")
@@ -123,6 +125,8 @@ def campaign_of(arm: str, seed: int, *, pool: Pool, data: str, settings: CoreClr
     train = pool.subset(split_data(pool, test=settings.test, seed=settings.split_seed).train)
     n = max(1, round(settings.percent / 100 * sum(_n_slices(c.geometry.shape, axis) for c in train.cases)))
     slices = {"units": n, "unit": "slice", "axis": axis or 0}
+    plan = plan_of_slices(pool, axis, network=settings.network, side=settings.side, dropout=settings.dropout)
+    a_step = {"labelled": min(32, max(4, PIXELS // math.prod(plan["patch"])))}
     words = {
         "name": "coreclr",
         "data": data,
@@ -131,8 +135,8 @@ def campaign_of(arm: str, seed: int, *, pool: Pool, data: str, settings: CoreClr
         "rounds": settings.batches - 1,
         "then": {**slices, "strategy": arm},
         "oracle": {"style": _style(pool, settings), "scribbles": {"background": 1}},
-        "plan": plan_of_slices(pool, axis, network=settings.network, side=settings.side, dropout=settings.dropout),
-        "train": settings.train.model_dump(mode="json"),
+        "plan": plan,
+        "train": a_step | settings.train.model_dump(mode="json", exclude_unset=True),
         "advice": None if settings.advice is None else settings.advice.model_dump(mode="json"),
         "seeds": [seed],
         "arms": {arm: {}},
