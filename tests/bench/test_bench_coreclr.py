@@ -117,6 +117,13 @@ def test_a_batch_is_a_percentage_of_the_training_slices():
     assert campaign(percent=0.1).start.units == 1
 
 
+@pytest.mark.parametrize(("shape", "n"), [("16x16x16", 32), ("64x40x16", 25), ("128x128x16", 4)])
+def test_a_step_sees_as_many_slices_as_have_the_pixels_of_four_of_128(shape, n):
+    data = f"phantom=anatomy,n=3,shape={shape}"
+    assert campaign(data, axis=2, test=1).train.labelled == n
+    assert campaign(data, axis=2, test=1, train={"labelled": 2}).train.labelled == 2
+
+
 def test_slices_are_brought_to_one_size_and_seen_whole():
     plan = campaign("phantom=anatomy,n=3,shape=40x20x16", side=32, axis=2).plan
     assert (plan["side"], plan["patch"], plan["axis"]) == (32, [32, 16], 2)
