@@ -8,7 +8,15 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from frugalseg.bench.coreclr import CORECLR, HEADLINE, OTHERS, CoreClrSettings, campaign_of, refuse_open_strokes
+from frugalseg.bench.coreclr import (
+    CORECLR,
+    HEADLINE,
+    OTHERS,
+    CoreClrSettings,
+    campaign_of,
+    depends,
+    refuse_open_strokes,
+)
 from frugalseg.bench.outcome import write_outcome
 from frugalseg.bench.run import BenchRun, Wanted
 from frugalseg.data.label import UNKNOWN, SemanticLabel
@@ -117,11 +125,22 @@ def test_a_batch_is_a_percentage_of_the_training_slices():
     assert campaign(percent=0.1).start.units == 1
 
 
-@pytest.mark.parametrize(("shape", "n"), [("16x16x16", 32), ("64x40x16", 25), ("128x128x16", 4)])
-def test_a_step_sees_as_many_slices_as_have_the_pixels_of_four_of_128(shape, n):
+@pytest.mark.parametrize(("shape", "n"), [("16x16x16", 8), ("128x72x16", 7), ("128x128x16", 4)])
+def test_a_step_sees_more_slices_where_they_are_small(shape, n):
     data = f"phantom=anatomy,n=3,shape={shape}"
     assert campaign(data, axis=2, test=1).train.labelled == n
     assert campaign(data, axis=2, test=1, train={"labelled": 2}).train.labelled == 2
+
+
+def test_strokes_are_learnt_by_dice_unless_something_else_is_said():
+    def options(**train):
+        return campaign(train=train).train.options
+
+    assert options(method="supervised") == {"dice": 0.9}
+    assert options(method="supervised", options={"dice": 0.5}) == {"dice": 0.5}
+    assert options(method="scribble") == {}
+    words = depends("random", CoreClrSettings(train={"method": "supervised"}))
+    assert words["options"]["dice"] == 0.9
 
 
 def test_slices_are_brought_to_one_size_and_seen_whole():

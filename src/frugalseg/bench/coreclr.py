@@ -67,7 +67,11 @@ TRAIN: dict[str, Any] = {
 """How every arm learns, whatever its budget: a step takes 0.05 s on two quiet cores."""
 
 PIXELS = 4 * 128 * 128
-"""What a step sees where no number of slices is said: small slices need more of them, or the steps teach too little."""
+"""What a step sees where no number of slices is said; 4 to 8 slices, for four small ones teach little."""
+
+STROKES = {"dice": 0.9}
+"""Options of `supervised`: strokes are a hundredth of what is known, of which cross-entropy is the mean, so with a half
+of that two classes that look alike stay one for hundreds of steps."""
 
 LOOKED_AT = 4
 """Cases that are looked at to know whether strokes by hand go around the objects."""
@@ -89,7 +93,9 @@ class CoreClrSettings(Settings):
     network: str = "unet-tiny"
     side: int = Field(128, ge=8)  # pixels of a slice's longer side, at most
     dropout: float = Field(0.1, ge=0, lt=1)  # in all arms, so that one model has the opinions that some compare
-    train: TrainSettings = TrainSettings()  # labelled: as many slices as have the pixels of four of 128x128, 4 to 32
+    train: TrainSettings = (
+        TrainSettings()
+    )  # where nothing is said, steps of `PIXELS` and options `STROKES`
     advice: AdviceSettings | None = AdviceSettings(cases=4)  # null: nobody asks whether to stop
 
     @field_validator("start")
@@ -110,7 +116,7 @@ def depends(arm: str, settings: CoreClrSettings) -> dict[str, Any]:
     """
     words = settings.model_dump(mode="json", exclude={"advice"})
     words["strategy"] = lookup(STRATEGIES, arm, "strategy").settings.model_dump(mode="json")
-    words["options"] = method_settings(settings.train.method, settings.train.options).model_dump(mode="json")
+    words["options"] = method_settings(settings.train.method, _options(settings)).model_dump(mode="json")
     if arm != "coreclr-frozen":
         return words
     from frugalseg.generalists.registry import build_generalist
@@ -126,7 +132,7 @@ def campaign_of(arm: str, seed: int, *, pool: Pool, data: str, settings: CoreClr
     n = max(1, round(settings.percent / 100 * sum(_n_slices(c.geometry.shape, axis) for c in train.cases)))
     slices = {"units": n, "unit": "slice", "axis": axis or 0}
     plan = plan_of_slices(pool, axis, network=settings.network, side=settings.side, dropout=settings.dropout)
-    a_step = {"labelled": min(32, max(4, PIXELS // math.prod(plan["patch"])))}
+    a_step = {"labelled": min(8, max(4, PIXELS // math.prod(plan["patch"])))}
     words = {
         "name": "coreclr",
         "data": data,
@@ -136,7 +142,11 @@ def campaign_of(arm: str, seed: int, *, pool: Pool, data: str, settings: CoreClr
         "then": {**slices, "strategy": arm},
         "oracle": {"style": _style(pool, settings), "scribbles": {"background": 1}},
         "plan": plan,
-        "train": a_step | settings.train.model_dump(mode="json", exclude_unset=True),
+        "train": {
+            **a_step,
+            **settings.train.model_dump(mode="json", exclude_unset=True),
+            "options": _options(settings),
+        },
         "advice": None if settings.advice is None else settings.advice.model_dump(mode="json"),
         "seeds": [seed],
         "arms": {arm: {}},
@@ -188,6 +198,11 @@ def _course(simulation: Simulation, job: Job[CoreClrSettings]) -> Course:
         chosen=tuple(chosen(workspace, arm=job.arm, seed=job.seed)),
         advice=tuple(advice(simulation, workspace, job.arm, job.seed)),
     )
+
+
+def _options(settings: CoreClrSettings) -> dict[str, Any]:
+    """The options of the method: those that were given, before what is good for strokes."""
+    return (STROKES if settings.train.method == "supervised" else {}) | settings.train.options
 
 
 def _axis(pool: Pool, settings: CoreClrSettings) -> int | None:
