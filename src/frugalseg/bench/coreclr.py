@@ -93,9 +93,7 @@ class CoreClrSettings(Settings):
     network: str = "unet-tiny"
     side: int = Field(128, ge=8)  # pixels of a slice's longer side, at most
     dropout: float = Field(0.1, ge=0, lt=1)  # in all arms, so that one model has the opinions that some compare
-    train: TrainSettings = (
-        TrainSettings()
-    )  # where nothing is said, steps of `PIXELS` and options `STROKES`
+    train: TrainSettings = TrainSettings()  # where nothing is said, steps of `PIXELS` and options `STROKES`
     advice: AdviceSettings | None = AdviceSettings(cases=4)  # null: nobody asks whether to stop
 
     @field_validator("start")
