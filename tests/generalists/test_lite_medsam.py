@@ -121,7 +121,7 @@ def test_prompts_do_not_disturb_each_other(random_state):
     assert torch.allclose(together.logits[20], alone.logits[0], atol=1e-5)
 
 
-def test_what_the_first_layer_makes_of_an_image_is_shared_and_changes_no_bit():
+def test_an_image_brought_into_order_once_for_all_prompts_changes_no_bit():
     g = torch.Generator().manual_seed(0)
     decoder = SamDecoder().eval().requires_grad_(False)
     image, points = torch.randn(1, 256, 8, 8, generator=g), torch.rand(3, 2, 2, generator=g)
