@@ -19,7 +19,7 @@ from frugalseg.data.phantoms import phantom_pool
 from frugalseg.data.pool import Pool
 from frugalseg.data.unit import Unit
 from frugalseg.errors import SettingsError
-from frugalseg.generalist_labels import HELD_OUT, GeneralistLabels, read_asked, read_record, read_report
+from frugalseg.generalist_labels import HELD_OUT, GeneralistLabels, n_held_out, read_asked, read_record, read_report
 from frugalseg.learn.engine import Reach
 from frugalseg.learn.log import read_log
 from frugalseg.prompt.guard import judged
@@ -268,6 +268,14 @@ def test_another_generalist_makes_another_run(pool: Pool, tmp_path: Path, genera
     generalist.info = replace(generalist.info, fingerprint="f1")
     with pytest.raises(SettingsError, match="generalist = f0 there, f1 here"):
         weights_after(training(pool, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("share", "n_labelled", "n"),
+    [(0.25, 8, 2), (0.25, 4, 1), (0.25, 3, 1), (0.25, 2, 0), (0.25, 0, 0), (0.9, 4, 3), (0.6, 1, 0), (0.0, 8, 0)],
+)
+def test_the_held_out_share_is_rounded_and_leaves_something_to_learn(share: float, n_labelled: int, n: int) -> None:
+    assert n_held_out(share, n_labelled) == n
 
 
 def test_no_guard_holds_nothing_out(pool: Pool, tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ class GeneralistLabels:
             return tuple(before["held_out"])
         fresh = [case for case in labelled if case not in before["labelled"]]
         order = [fresh[k] for k in stream(self.seed, "guard", len(before["labelled"])).permutation(len(fresh))]
-        found = [*before["held_out"], *order][: int(self.settings.held_out * len(labelled))]
+        found = [*before["held_out"], *order][: n_held_out(self.settings.held_out, len(labelled))]
         if processes.is_first():
             write_json(file, {"labelled": labelled, "held_out": sorted(found)})
         return tuple(sorted(found))
@@ -233,6 +233,11 @@ class GeneralistLabels:
 
     def _file(self, what: str, case: str, step: int, suffix: str) -> Path:
         return _file(self.folder, what, case, f"{step:09d}.{suffix}")
+
+
+def n_held_out(share: float, n_labelled: int) -> int:
+    """How many of the drawn cases are held out: the nearest number, and never all of them."""
+    return max(0, min(round(share * n_labelled), n_labelled - 1))
 
 
 def share_labels(folder: Path, other: Path) -> None:
