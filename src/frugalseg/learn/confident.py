@@ -108,12 +108,14 @@ def _flat(labels: Tensor, p: Tensor) -> tuple[Tensor, list[Tensor]]:
     return labels.flatten(1), [*p.flatten(2).unbind(1)]
 
 
-def _blocks(y: Tensor, columns: Sequence[Tensor]) -> Iterator[tuple[slice, Tensor, list[Tensor]]]:
-    """The same, a part of the voxels at a time, with the place of that part."""
-    step = max(1, BLOCK // max(1, len(y)))
-    for start in range(0, y.shape[1], step):
-        part = slice(start, start + step)
-        yield part, y[:, part].contiguous(), [column[:, part].contiguous() for column in columns]
+def _blocks(y: Tensor, columns: Sequence[Tensor]) -> Iterator[tuple[tuple[slice, slice], Tensor, list[Tensor]]]:
+    """The same, some whole samples or a part of one at a time, with their place; views, not copies."""
+    n_samples, n_voxels = y.shape
+    rows = max(1, BLOCK // max(1, n_voxels))
+    for row in range(0, n_samples, rows):
+        for start in range(0, n_voxels, BLOCK):
+            part = slice(row, row + rows), slice(start, start + BLOCK)
+            yield part, y[part], [column[part] for column in columns]
 
 
 def _sizes(y: Tensor, n_classes: int) -> list[int]:
@@ -132,7 +134,7 @@ def _thresholds(y: Tensor, columns: Sequence[Tensor], sizes: Sequence[int]) -> l
     """What p_k must reach, in double precision; no probability reaches that of an absent class."""
     sums = torch.zeros(len(columns), dtype=torch.float64, device=y.device)
     for _, labels, p in _blocks(y, columns):
-        sums += torch.stack([(p[k] * (labels == k)).sum(dtype=torch.float64) for k in range(len(p))])
+        sums += torch.stack([torch.where(labels == k, p[k], 0).sum(dtype=torch.float64) for k in range(len(p))])
     means = [total / n if n else 2.0 for total, n in zip(sums.tolist(), sizes, strict=True)]
     return [max(mean, LEAST_THRESHOLD) - TOLERANCE for mean in means]
 
@@ -142,7 +144,7 @@ class _Seen:
     """What one look at all voxels tells.
 
     `counts` are the voxels of each label (row) that are confident in each class (column), in Fortran order. `limits`
-    are the highest p_s of each label s among its voxels for which another class is more probable.
+    are the highest p_s of each label s among its voxels whose most probable class is another.
     """
 
     confident: Tensor
@@ -154,26 +156,37 @@ class _Seen:
 def _look(y: Tensor, columns: Sequence[Tensor], thresholds: Sequence[float]) -> _Seen:
     n = len(columns)
     confident, likeliest = torch.empty_like(y), torch.empty_like(y)
-    pairs = torch.zeros(256 * 256, dtype=torch.int64, device=y.device)
+    pairs = torch.zeros((n + 1) ** 2, dtype=torch.int64, device=y.device)
     limits = columns[0].new_zeros(n)
     for part, labels, p in _blocks(y, columns):
-        likely, highest = _likeliest(p)
+        likely = _likeliest(p)
         sure = _confident(p, thresholds, likely)
-        pairs += torch.bincount((sure.int() * 256 + labels).flatten(), minlength=256 * 256)
-        doubted = [p[s] * ((labels == s) & (p[s] < highest)) for s in range(n)]
-        limits = torch.maximum(limits, torch.stack([d.amax() for d in doubted]))
-        confident[:, part], likeliest[:, part] = sure, likely
-    return _Seen(confident, likeliest, pairs.view(256, 256)[:n, :n].cpu().numpy().T, limits)
+        pairs += _pairs(sure, labels, n)
+        where = ((likely != labels) & (labels != UNKNOWN)).nonzero(as_tuple=True)
+        theirs = labels[where]
+        doubted = [torch.where(theirs == s, p[s][where], 0) for s in range(n)] if len(theirs) else []
+        if doubted:
+            limits = torch.maximum(limits, torch.stack([d.amax() for d in doubted]))
+        confident[part], likeliest[part] = sure, likely
+    return _Seen(confident, likeliest, pairs.view(n + 1, n + 1)[:n, :n].cpu().numpy().T, limits)
 
 
-def _likeliest(p: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """The most probable class of each voxel, the lowest of equal ones, and its probability."""
+def _pairs(sure: Tensor, labels: Tensor, n: int) -> Tensor:
+    """How often each of n classes and `UNKNOWN`, the last, is confident (row) and given (column), in one row."""
+    wide = torch.uint8 if (n + 1) ** 2 <= 256 else torch.int32
+    codes = sure.clamp(max=n).to(wide) * (n + 1) + labels.clamp(max=n)
+    return torch.bincount(codes.flatten(), minlength=(n + 1) ** 2)
+
+
+def _likeliest(p: Sequence[Tensor]) -> Tensor:
+    """The most probable class of each voxel, the lowest of equal ones."""
     likeliest = torch.zeros_like(p[0], dtype=torch.uint8)
     highest = p[0]
     for k, column in enumerate(p[1:], 1):
         likeliest = torch.maximum(likeliest, (column > highest).view(torch.uint8) * k)
-        highest = torch.maximum(highest, column)
-    return likeliest, highest
+        if k < len(p) - 1:
+            highest = torch.maximum(highest, column)
+    return likeliest
 
 
 def _confident(p: Sequence[Tensor], thresholds: Sequence[float], likeliest: Tensor) -> Tensor:
@@ -232,7 +245,7 @@ def _mark(
 ) -> None:
     """Marks the issues of label s (steps 4 to 6).
 
-    Only voxels for which another class is more probable can be issues. So only those that are not surer of s than the
+    Only voxels whose most probable class is another can be issues. So only those that are not surer of s than the
     surest of these (`limit`) need to be ranked, which are few; or all of the label, when so many are asked for that
     these do not suffice.
     """
