@@ -3,6 +3,7 @@
 import itertools
 import json
 import sys
+from pathlib import Path
 from unittest import mock
 
 import h5py
@@ -15,7 +16,9 @@ from scipy.spatial.distance import cdist
 from frugalseg.campaign.settings import read_campaign
 from frugalseg.cli import main
 from frugalseg.data.layouts import open_pool
+from frugalseg.data.spec import parse_data_spec
 from frugalseg.errors import SettingsError
+from frugalseg.methods.gmabs import GmAbsSettings, refreshes
 from frugalseg.protocols import LA_STEP, la_protocol, protocol_changes, under_protocol
 from frugalseg.specialist.model import Model
 from frugalseg.training import TrainSettings
@@ -25,6 +28,7 @@ SHAPE = (40, 34, 22)
 PATCH = [32, 32, 16]
 CASES = ("la1", "la2", "la3", "la4")
 SMALL = {"patch": PATCH, "widths": [4, 4, 4, 4, 4], "dropout": 0.0}
+EXAMPLE = Path(__file__).parents[1] / "examples" / "gmabs_la.yaml"
 VOXELS = ("dice", "jaccard", "hd95_voxel", "asd_voxel")
 
 
@@ -128,6 +132,34 @@ def test_the_commands_train_on_cross_labels_and_measure_by_the_protocol(tmp_path
     frugalseg("evaluate", tmp_path / "work", "--protocol", "la", "-o", tmp_path / "scores.json")
     found = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
     assert {name: found["mean"][name] for name in VOXELS} == pytest.approx({n: run.metrics[n] for n in VOXELS})
+
+
+def test_the_example_has_the_lists_the_budget_and_the_schedule_of_the_paper(tmp_path, folder, monkeypatch):
+    monkeypatch.setenv("FRUGALSEG_DATA", str(folder.parent))
+    found = read_campaign(EXAMPLE)
+    assert parse_data_spec(found.data).split == folder
+    published = found.arm("gmabs")
+    assert (published.start.units, published.rounds * published.then.units) == (4, 16)
+    assert (published.warm.first, published.warm.every, published.train.fit.steps) == (800, 200, 10000)
+    assert refreshes(GmAbsSettings(steps=10000, schedule="paper")) == tuple(range(600, 8000, 600))
+    assert published.train.options["schedule"] == found.arm("as-published").train.options["schedule"] == "paper"
+
+
+def test_the_example_runs_in_small(tmp_path, folder, monkeypatch):
+    monkeypatch.setenv("FRUGALSEG_DATA", str(folder.parent))
+    small = {
+        **{f"plan.{k}": v for k, v in SMALL.items()},
+        **{"start.units": 1, "rounds": 1, "then.units": 1, "seeds": [0], "train.fit.steps": 6, "train.fit.drops": []},
+        **{
+            "warm": {"first": 2, "every": 1},
+            "train.options": {"generalist": "classic"},
+            "train.fit.tensorboard": False,
+        },
+    }
+    words = [w for k, v in small.items() for w in ("--set", f"{k}={json.dumps(v)}")]
+    frugalseg("run", EXAMPLE, "-o", tmp_path / "out", "--only", "gmabs", "--device", "cpu", *words)
+    arm = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))["arms"]["gmabs"]
+    assert set(VOXELS) <= set(arm)
 
 
 def test_without_a_protocol_nothing_changes(tmp_path, folder):

@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from frugalseg.prompt.fusion import PseudoLabel
 from frugalseg.prompt.guard import Examined, judged
 from frugalseg.prompt.label_file import case_folder, newest_state
 from frugalseg.prompt.prototypes import Prototypes, believe, expert_prototypes, mean_prototypes
-from frugalseg.prompt.pseudo_labels import PseudoLabels
+from frugalseg.prompt.pseudo_labels import PseudoLabels, check_askable
 from frugalseg.prompt.slices import Asked
 from frugalseg.prompt.views import Place, Work
 from frugalseg.seeds import stream
@@ -61,7 +61,10 @@ class Record:
 
 
 class GeneralistLabels:
-    """The labels of one training. Each process makes those of its share of the cases."""
+    """The labels of one training. Each process makes those of its share of the cases.
+
+    Raises `SettingsError` when the generalist cannot be asked as the method's settings say.
+    """
 
     def __init__(
         self,
@@ -76,8 +79,8 @@ class GeneralistLabels:
     ) -> None:
         self.pool, self.plan, self.folder, self.rater = pool, plan, folder, rater
         self.settings = method.settings
-        # Prompts need no denser windows than usual, whatever a protocol prescribes for measuring.
-        self.method, self.model = method, Model(plan.model_copy(update={"step": None}), method.teacher.net)
+        check_askable(generalist.info, self.settings.labels, (case.geometry for case in pool.cases))
+        self.method, self.model = method, Model(plan, method.teacher.net).with_usual_windows()
         self.labels = PseudoLabels(folder / SAID, generalist, self.settings.labels, seed=seed)
         self.steps, self.seed = refreshes(self.settings), seed
 
@@ -95,6 +98,7 @@ class GeneralistLabels:
         work = Work()
         for case in self._mine():
             work += self._label(case, known, step=step, is_hidden=case.id in hidden, without=without)
+        work = self._of_all_processes(work)
         processes.barrier()
         verdict = self._verdict(step, hidden, settled, earlier=earlier)
         weights = None if verdict is None else np.array([1.0, *(c["weight"] for c in verdict["classes"])])
@@ -177,6 +181,10 @@ class GeneralistLabels:
             np.savez_compressed(file, said=said.label, denoised=denoised, predicted=belief.predicted)
         return done.work
 
+    def _of_all_processes(self, work: Work) -> Work:
+        device = next(self.method.parameters()).device
+        return Work(*processes.total(torch.tensor(astuple(work), device=device)).tolist())
+
     def _said(self, case: str, step: int) -> PseudoLabel:
         said = self.labels.said(case, step=step)
         if said is None:
@@ -257,6 +265,14 @@ def refreshes_in(folder: Path) -> list[int]:
 def read_report(folder: Path, step: int) -> dict[str, Any]:
     """What a refresh took and how far each class is trusted (``verdict``, None without a guard)."""
     return dict(json.loads(_report_file(folder, step).read_text(encoding="utf-8")))
+
+
+def trusted(folder: Path, classes: Sequence[str]) -> Iterator[tuple[int, dict[str, float]]]:
+    """Step by step how far the labels of each object class are trusted, 0 to 1; 1 without a guard."""
+    for step in refreshes_in(folder):
+        verdict = read_report(folder, step)["verdict"]
+        weights = [1.0] * (len(classes) - 1) if verdict is None else [float(c["weight"]) for c in verdict["classes"]]
+        yield step, dict(zip(classes[1:], weights, strict=True))
 
 
 def read_asked(folder: Path, case: str, step: int) -> Mapping[Place, Asked]:

@@ -55,9 +55,11 @@ def finished(tmp_path_factory):
     return bench
 
 
-def opened(out):
+def opened(out, **changes):
     wanted = Wanted(preset="smoke", data=DATA, only=RUN, seeds=1)
-    return BenchRun.open(GMABS, out, wanted=wanted, changes=TINY, hardware=Hardware(device="cpu", threads=1))
+    return BenchRun.open(
+        GMABS, out, wanted=wanted, changes={**TINY, **changes}, hardware=Hardware(device="cpu", threads=1)
+    )
 
 
 def test_every_arm_but_the_bound_ends_with_the_same_number_of_planes(finished):
@@ -71,7 +73,7 @@ def test_every_arm_but_the_bound_ends_with_the_same_number_of_planes(finished):
 def test_arms_with_a_generalist_say_what_its_labels_were_worth(finished):
     for arm in RUN:
         metrics = finished.measured(arm, 0).metrics
-        keys = {"dice_labels", "dice_denoised", "dice_teacher", "trust", "harmful"}
+        keys = {"dice_labels", "dice_denoised", "dice_teacher", "trust", "harmful", "harmful_taught"}
         assert ("dice_generalist" in metrics) == (arm == "full")
         assert keys <= set(metrics) if arm.startswith("full") else not keys & set(metrics)
 
@@ -137,9 +139,31 @@ def test_each_part_of_the_ablation_is_one_more_than_the_part_before():
     assert overlap == {**confirmed, "labels": {"views": {"unconfirmed": "silent"}}}
 
 
-def test_a_budget_that_is_no_number_of_rounds_is_refused():
-    with pytest.raises(SettingsError, match="rounds of topk 2"):
-        campaign_of("full+random", 0, pool=pool_of((40,) * 3), data=DATA, settings=settings(budget=3, topk=2))
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"budget": 3}, "rounds of topk 2"),
+        ({"active_type": "uncerper-dv"}, "uncerper_div"),
+        ({"placement": "center"}, "centre"),
+        ({"add_point": 2}, "was trained on boxes only"),
+        ({"train": {"options": {"labels": {"views": {"axes": [5]}}}}}, "axis 0, 1 or 2"),
+    ],
+)
+def test_what_would_fail_in_a_later_arm_is_refused_at_once(tmp_path, monkeypatch, changes, problem):
+    monkeypatch.setattr("frugalseg.generalists.registry.build_generalist", lambda name, **_: BrightInBox())
+    with pytest.raises(SettingsError, match=problem):
+        opened(tmp_path, **{"topk": 2, **changes})
+    assert not list(tmp_path.iterdir())
+
+
+def test_planes_through_the_middle_of_the_true_object_are_the_oracles():
+    found = campaign_of(
+        "full+active", 0, pool=pool_of((40,) * 3), data=DATA, settings=settings(placement="truth-centre", budget=4)
+    )
+    assert found.oracle.planes == "truth-centre"
+    assert (found.start.placement, found.then.placement) == ("centre", "centre")
+    default = campaign_of("full", 0, pool=pool_of((40,) * 3), data=DATA, settings=settings())
+    assert default.oracle.planes == "as-placed"
 
 
 def test_the_numbers_of_a_class_that_is_not_asked_again_are_those_of_the_first_labels():
@@ -168,20 +192,35 @@ def test_label_quality_is_that_of_a_loop_over_voxels(finished):
             assert dice == pytest.approx(2 * (a & b).sum() / (a.sum() + b.sum()) if a.any() or b.any() else 1.0)
 
 
-@pytest.mark.parametrize(("trust", "teacher", "harmful"), [(1.0, 0.7, True), (0.0, 0.7, False), (1.0, 0.5, False)])
-def test_labels_below_the_teacher_are_called_harmful_unless_nobody_trusts_them(trust, teacher, harmful):
-    quality = ClassQuality("LV", labels=0.6, denoised=0.6, teacher=teacher, covered=1.0, trust=trust)
-    panel = label_panel([LabelQuality(10, (quality,)), LabelQuality(20, (quality,))], title="full")
-    assert ("harmful, below the teacher: LV" in panel.title) == harmful
-    assert label_metrics([LabelQuality(10, (quality,))])["harmful"] == harmful
+def at(step, labels, *, teacher=0.7, trust=1.0):
+    return LabelQuality(step, (ClassQuality("LV", labels, labels, teacher=teacher, covered=1.0, trust=trust),))
+
+
+@pytest.mark.parametrize(
+    ("trust", "teacher", "said"),
+    [
+        (1.0, 0.7, "harmful, below the teacher: LV (learnt from)"),
+        (0.0, 0.7, "harmful, below the teacher: LV (not learnt from)"),
+        (1.0, 0.5, "no class is harmful"),
+        (0.0, 0.5, "no class is harmful"),
+    ],
+)
+def test_labels_below_the_teacher_are_called_harmful_and_whether_they_taught(trust, teacher, said):
+    qualities = [at(step, 0.6, teacher=teacher, trust=trust) for step in (10, 20)]
+    assert label_panel(qualities, title="full").title == f"full, {said}"
+    metrics = label_metrics(qualities)
+    assert metrics["harmful"] == (teacher > 0.6)
+    assert metrics["harmful_taught"] == (teacher > 0.6 and trust > 0)
 
 
 def test_labels_that_were_harmful_once_are_called_so():
-    def at(step, labels):
-        return LabelQuality(step, (ClassQuality("LV", labels, labels, teacher=0.7, covered=1.0, trust=1.0),))
+    assert harmful_classes([at(10, 0.6), at(20, 0.8)]) == {"LV": True}
+    assert harmful_classes([at(10, 0.8), at(20, 0.8)]) == {}
+    assert harmful_classes([at(10, 0.6, trust=0.0), at(20, 0.6)]) == {"LV": True}
 
-    assert harmful_classes([at(10, 0.6), at(20, 0.8)]) == ["LV"]
-    assert harmful_classes([at(10, 0.8), at(20, 0.8)]) == []
+
+def test_a_class_that_is_not_asked_about_again_is_not_called_harmful_for_its_silence():
+    assert harmful_classes([at(10, 0.8, trust=0.0), at(20, 0.0, trust=0.0)]) == {}
 
 
 def test_the_arm_as_published_asks_and_learns_as_the_script_does():

@@ -43,6 +43,7 @@ def test_two_processes_train_one_run(capsys, tmp_path, method):
     if method == "gmabs":
         folder = workspace.run_folder(run) / GENERALIST_LABELS
         assert refreshes_in(folder) == [2, 3]
+        assert "the generalist's labels before step 2 weigh: head" in done.stdout
         for step, case in itertools.product((2, 3), workspace.split.train):
             record = read_record(folder, case, step)
             assert record.said.shape == record.predicted.shape == workspace.pool[case].geometry.shape

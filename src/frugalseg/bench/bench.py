@@ -142,6 +142,10 @@ def all_settings(arm: str, settings: Settings) -> dict[str, Any]:
     return settings.model_dump(mode="json")
 
 
+def nothing_to_check(_arm: str, _settings: Settings, _data: BenchData) -> None:
+    """For benches whose arms are right when their settings are."""
+
+
 @dataclass(frozen=True)
 class Bench(Generic[S]):
     """A comparison; each lies in a file of its own.
@@ -149,8 +153,9 @@ class Bench(Generic[S]):
     `arms` and what an arm's result `depends` on (JSON: all settings by default) follow from the settings. `metrics` are
     the keys that the terminal shows (``dice_at_*``: all that begin so); the first of them is the headline, or `curve`
     where jobs go in rounds: then it is drawn over the budget. `compare` are differences (arm, other arm, metric) to be
-    tested over the seeds, those of ``aubc`` over seeds and patients. `measure` yields how far it is and returns what it
-    found: the same job gives the same numbers, times apart.
+    tested over the seeds, those of ``aubc`` over seeds and patients. `check` raises, before any arm is measured, what
+    an arm's settings and data would raise hours later. `measure` yields how far it is and returns what it found: the
+    same job gives the same numbers, times apart.
     """
 
     name: str
@@ -162,6 +167,7 @@ class Bench(Generic[S]):
     measure: Callable[[Job[S]], Generator[Stage, None, Measurement]]
     compare: tuple[tuple[str, str, str], ...] = ()
     depends: Callable[[str, S], dict[str, Any]] = all_settings
+    check: Callable[[str, S, BenchData], object] = nothing_to_check
     gallery_note: str = ""
     curve: str = ""
     uses_gpu: bool = False

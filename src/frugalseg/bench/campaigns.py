@@ -2,15 +2,15 @@
 
 from collections.abc import Generator
 
-from frugalseg.bench.bench import Job, S, Stage
+from frugalseg.bench.bench import BenchData, Job, S, Stage
 from frugalseg.campaign.settings import CampaignSettings
 from frugalseg.campaign.simulate import Simulation
 from frugalseg.errors import SettingsError
 
 
-def refuse_test_data(job: Job[S], name: str) -> None:
+def refuse_test_data(data: BenchData, name: str) -> None:
     """Raises `SettingsError` for data to test on: a campaign divides its data itself."""
-    if job.data.test is not None:
+    if data.test is not None:
         raise SettingsError(f"bench {name} divides --data by patients itself; leave out --test-data")
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from frugalseg.bench.bench import Bench, Course, Job, Measurement, Preset, Stage
+from frugalseg.bench.bench import Bench, BenchData, Course, Job, Measurement, Preset, Stage
 from frugalseg.bench.campaigns import gone_through, refuse_test_data
 from frugalseg.bench.slices import plan_of_slices
 from frugalseg.campaign.advice import AdviceSettings
@@ -152,12 +152,17 @@ def campaign_of(arm: str, seed: int, *, pool: Pool, data: str, settings: CoreClr
     return parse(CampaignSettings, words, where="bench coreclr")
 
 
+def check(arm: str, settings: CoreClrSettings, data: BenchData) -> None:
+    """Raises `SettingsError` for a campaign that cannot be, and for strokes that do not say what they must."""
+    refuse_test_data(data, "coreclr")
+    campaign_of(arm, 0, pool=data.pool, data=data.main.spec.text, settings=settings)
+    if settings.train.enclosed and _style(data.pool, settings) == "by-hand":
+        refuse_open_strokes(data.pool, _axis(data.pool, settings))
+
+
 def measure(job: Job[CoreClrSettings]) -> Generator[Stage, None, Measurement]:
     """Goes through the rounds of one arm and seed."""
-    refuse_test_data(job, "coreclr")
     spec, pool = job.data.main.spec, job.data.pool
-    if job.settings.train.enclosed and _style(pool, job.settings) == "by-hand":
-        refuse_open_strokes(pool, _axis(pool, job.settings))
     campaign = campaign_of(job.arm, job.seed, pool=pool, data=spec.text, settings=job.settings)
     simulation = yield from gone_through(job, campaign)
     workspace = simulation.workspace(job.arm, job.seed)
@@ -259,6 +264,7 @@ CORECLR = Bench(
     measure=measure,
     compare=tuple(_differences()),
     depends=depends,
+    check=check,
     gallery_note="The worst and the best test case of each arm after its last batch, with the first seed.",
     curve="dice",
     uses_gpu=True,

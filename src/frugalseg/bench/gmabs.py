@@ -7,8 +7,8 @@ drawn whole: what labels could buy.
 
 Beside the specialist's Dice the arms with a generalist say how good its labels were on the scans nobody has drawn,
 before and after confident learning, and how good the teacher that prompted it was on the same voxels. Labels below the
-teacher are harmful, unless the guard has taken their weight. `dice_generalist` of the arm `full` is the generalist
-alone on the test scans, prompted by the final model.
+teacher are harmful; `harmful_taught` counts those whose weight the guard has not taken. `dice_generalist` of the arm
+`full` is the generalist alone on the test scans, prompted by the final model.
 """
 
 import math
@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from frugalseg.bench.bench import Bench, Job, Measurement, Preset, Stage
+from frugalseg.bench.bench import Bench, BenchData, Job, Measurement, Preset, Stage
 from frugalseg.bench.campaigns import gone_through, refuse_test_data
 from frugalseg.bench.labels import LabelQuality, generalist_alone, label_metrics, label_panel, label_qualities
 from frugalseg.bench.slices import plan_of_slices
@@ -30,7 +30,7 @@ from frugalseg.evaluation import mean_scores
 from frugalseg.generalists.cache import Cached
 from frugalseg.methods import method_settings
 from frugalseg.methods.gmabs import GmAbsSettings
-from frugalseg.prompt.pseudo_labels import PUBLISHED
+from frugalseg.prompt.pseudo_labels import PUBLISHED, check_askable
 from frugalseg.prompt.views import ViewSettings, viewing_axes
 from frugalseg.report.records import Panel
 from frugalseg.settings import Settings, merged, override, parse
@@ -86,6 +86,9 @@ first teacher. Prompts and fusion are ours in all of them; `as-published` has th
 prototypes and its losses too.
 """
 
+TRUTH_CENTRE = "truth-centre"
+"""The placement that only the oracle can know."""
+
 HEADLINE = ("sparse-only", "mean-teacher", "full", "dense")
 
 IN_ROUNDS = ("full+random", "full+active")
@@ -114,8 +117,8 @@ class GmAbsBenchSettings(Settings):
     generalist: str = "lite-medsam"
     schedule: Literal["quick", "paper"] = "quick"
     planes: Literal["auto", "orthogonal", "parallel"] = "auto"  # auto: parallel for stacks of thick slices
-    placement: str = "centre"  # of orthogonal planes
-    slices: Literal["parallel", "parallel-thirds"] = "parallel"  # of parallel ones: at quarters, or one in each third
+    placement: str = "centre"  # of orthogonal planes; truth-centre: through the middle of the true object, GM-ABS
+    slices: str = "parallel"  # of parallel ones: at quarters, or parallel-thirds, -predicted, -entropy
     test: float = Field(1 / 3, gt=0)  # scans to measure on: a fraction below 1 or a count; patients are never cut
     split_seed: int = 0
     side: int = Field(192, ge=8)  # pixels of a slice's longer side, at most, for a 2D network
@@ -147,7 +150,9 @@ def campaign_of(arm: str, seed: int, *, pool: Pool, data: str, settings: GmAbsBe
     rounds = math.ceil(s.budget / s.topk) if in_rounds else 0
     if in_rounds and s.budget % s.topk:
         raise SettingsError(f"budget {s.budget} cannot be bought in rounds of topk {s.topk}; choose a multiple")
-    planes = {"unit": "planes", "axis": axis or 0, "placement": s.placement if axis is None else s.slices}
+    by_truth = axis is None and s.placement == TRUTH_CENTRE
+    placement = s.slices if axis is not None else "centre" if by_truth else s.placement
+    planes = {"unit": "planes", "axis": axis or 0, "placement": placement}
     start = s.labeled_num if in_rounds else s.labeled_num + s.budget
     words = {
         "name": "gmabs",
@@ -157,6 +162,7 @@ def campaign_of(arm: str, seed: int, *, pool: Pool, data: str, settings: GmAbsBe
         "rounds": rounds,
         "then": {**planes, "strategy": s.active_type if arm == "full+active" else "random", "units": s.topk},
         "warm": _warm(s.train.fit.steps, rounds) if rounds else None,
+        "oracle": {"planes": TRUTH_CENTRE} if by_truth else {},
         "plan": {**(_plan(pool, axis, s)), **s.plan},
         "train": ({} if axis is None else SLICES) | s.train.model_dump(mode="json", exclude_unset=True),
         "advice": None,
@@ -168,9 +174,20 @@ def campaign_of(arm: str, seed: int, *, pool: Pool, data: str, settings: GmAbsBe
     return parse(CampaignSettings, override(words, changes), where="bench gmabs")
 
 
+def check(arm: str, settings: GmAbsBenchSettings, data: BenchData) -> None:
+    """Raises `SettingsError` for a campaign that cannot be, and for a generalist that cannot be asked so."""
+    refuse_test_data(data, "gmabs")
+    campaign_of(arm, 0, pool=data.pool, data=data.main.spec.text, settings=settings)
+    method, options = _method(arm, settings)
+    chosen = method_settings(method, options)
+    if isinstance(chosen, GmAbsSettings) and chosen.generalist:
+        from frugalseg.generalists.registry import build_generalist
+
+        check_askable(build_generalist(chosen.generalist).info, chosen.labels, (c.geometry for c in data.pool.cases))
+
+
 def measure(job: Job[GmAbsBenchSettings]) -> Generator[Stage, None, Measurement]:
     """Goes through the rounds of one arm and seed, then looks at the generalist's labels."""
-    refuse_test_data(job, "gmabs")
     spec, pool = job.data.main.spec, job.data.pool
     campaign = campaign_of(job.arm, job.seed, pool=pool, data=spec.text, settings=job.settings)
     simulation = yield from gone_through(job, campaign)
@@ -285,7 +302,18 @@ GMABS = Bench(
         ),
     },
     arms=arms_of,
-    metrics=("dice", "planes", "dice_labels", "dice_denoised", "dice_teacher", "harmful", "dice_generalist", "seconds"),
+    metrics=(
+        "dice",
+        "planes",
+        "dice_labels",
+        "dice_denoised",
+        "dice_teacher",
+        "trust_*",
+        "harmful",
+        "harmful_taught",
+        "dice_generalist",
+        "seconds",
+    ),
     measure=measure,
     compare=(
         ("mean-teacher", "sparse-only", "dice"),
@@ -296,6 +324,7 @@ GMABS = Bench(
         ("dense", "full", "dice"),
     ),
     depends=depends,
+    check=check,
     gallery_note="The generalist’s labels over the training, on some slices, then the worst and the best test case.",
     uses_gpu=True,
 )

@@ -9,7 +9,7 @@ import numpy as np
 from frugalseg.data.label import UNKNOWN, SemanticLabel
 from frugalseg.data.pool import Pool
 from frugalseg.evaluation import CaseScore, score_case
-from frugalseg.generalist_labels import read_record, read_report, refreshes_in
+from frugalseg.generalist_labels import read_record, trusted
 from frugalseg.generalists.generalist import Generalist
 from frugalseg.methods.gmabs import GmAbsSettings
 from frugalseg.prompt.prototypes import believe
@@ -37,8 +37,8 @@ class ClassQuality:
 
     @property
     def is_harmful(self) -> bool:
-        """The labels are worse than what the teacher knows already, and are learnt from all the same."""
-        return self.labels < self.teacher and self.trust > 0
+        """The labels are worse than what the teacher knows already."""
+        return self.labels < self.teacher
 
 
 @dataclass(frozen=True)
@@ -49,21 +49,30 @@ class LabelQuality:
     classes: tuple[ClassQuality, ...]
 
 
-def harmful_classes(qualities: Sequence[LabelQuality]) -> list[str]:
-    """The names of the classes whose labels were harmful at some refresh."""
-    harmful = {c.name for q in qualities for c in q.classes if c.is_harmful}
-    return [c.name for c in qualities[-1].classes if c.name in harmful]
+def harmful_classes(qualities: Sequence[LabelQuality]) -> dict[str, bool]:
+    """The classes whose labels were harmful at some refresh, and whether such labels were learnt from.
+
+    Behind the first refresh a class without trust does not count: it may not have been asked about again.
+    """
+    found: dict[str, bool] = {}
+    for k, quality in enumerate(qualities):
+        for c in quality.classes:
+            if c.is_harmful and (c.trust > 0 or k == 0):
+                found[c.name] = found.get(c.name, False) or c.trust > 0
+    return {c.name: found[c.name] for c in qualities[-1].classes if c.name in found}
 
 
 def label_metrics(qualities: Sequence[LabelQuality]) -> dict[str, float]:
     """``dice_labels``, ``dice_denoised``, ``dice_teacher`` and ``trust``: means over the classes, then each class's.
 
     A class's numbers are those of the last refresh, and of the first for one that the guard does not trust: it may not
-    have been asked about again. ``harmful`` is the number of harmful classes.
+    have been asked about again. ``harmful`` is the number of classes whose labels were worse than the teacher at some
+    refresh, ``harmful_taught`` that of those that were learnt from all the same.
     """
     first, last = qualities[0].classes, qualities[-1].classes
     classes = [b if b.trust > 0 else a for a, b in zip(first, last, strict=True)]
-    found = {"harmful": float(len(harmful_classes(qualities)))}
+    harmful = harmful_classes(qualities)
+    found = {"harmful": float(len(harmful)), "harmful_taught": float(sum(harmful.values()))}
     for key, name in (
         ("dice_labels", "labels"),
         ("dice_denoised", "denoised"),
@@ -78,11 +87,9 @@ def label_metrics(qualities: Sequence[LabelQuality]) -> dict[str, float]:
 
 def label_qualities(folder: Path, pool: Pool, cases: Sequence[str]) -> Iterator[LabelQuality]:
     """The quality at each refresh of a training whose labels lie in a folder, on these cases' hidden truth."""
-    for step in refreshes_in(folder) if cases else ():
-        verdict = read_report(folder, step)["verdict"]
-        trusts = [1.0] * (len(pool.classes) - 1) if verdict is None else [c["weight"] for c in verdict["classes"]]
+    for step, trust in trusted(folder, pool.classes) if cases else ():
         counts = np.sum([_counts(folder, pool, case, step) for case in cases], 0)  # classes, columns
-        yield LabelQuality(step, tuple(_quality(*x) for x in zip(pool.classes[1:], counts, trusts, strict=True)))
+        yield LabelQuality(step, tuple(_quality(name, c, trust[name]) for name, c in zip(trust, counts, strict=True)))
 
 
 def _counts(folder: Path, pool: Pool, case: str, step: int) -> np.ndarray:
@@ -140,13 +147,14 @@ def label_panel(qualities: Sequence[LabelQuality], *, title: str) -> Panel:
             for colour, key in zip(CLASSES, ("labels", "denoised", "teacher"), strict=False):
                 axes.plot(steps, [getattr(q.classes[k], key) for q in qualities], "o-", color=colour, label=key)
             trust = qualities[-1].classes[k].trust
-            said = "harmful" if name in harmful else f"trust {trust:.2f}"
-            axes.set_title(f"{name}: {said}", color=INK, fontsize=9)
+            said = "harmful, " if name in harmful else ""
+            axes.set_title(f"{name}: {said}trust {trust:.2f}", color=INK, fontsize=9)
             axes.set(ylim=(0, 1.02), xticks=steps, facecolor=PAPER)
             axes.set_xlabel("step", color=INK)
             axes.set_ylabel("Dice" if k == 0 else "", color=INK)
             axes.tick_params(colors=INK, labelsize=8)
             axes.spines[:].set_color(INK)
         figure.axes[-1].legend(fontsize=7, frameon=False, labelcolor=INK, bbox_to_anchor=(1, 0.5), loc="center left")
-    verdict = f"harmful, below the teacher: {', '.join(harmful)}" if harmful else "no class is harmful"
+    parts = [f"{name} ({'learnt from' if taught else 'not learnt from'})" for name, taught in harmful.items()]
+    verdict = f"harmful, below the teacher: {', '.join(parts)}" if harmful else "no class is harmful"
     return Panel(f"{title}, {verdict}", verdict, to_png(figure), f"{title}: Dice over the refreshes; {verdict}")

@@ -79,6 +79,7 @@ class BenchRun(Generic[S]):
         found = cls(bench, wanted.preset, settings, data, trials, chosen, hardware)
         for arm in chosen:
             found.words_of(arm)
+            bench.check(arm, settings, data)
         found.check()
         return found
 

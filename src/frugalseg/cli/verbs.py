@@ -21,6 +21,7 @@ from frugalseg.errors import DataError, SettingsError, lookup
 from frugalseg.evaluation import CaseScore, evaluate_masks, mean_scores
 from frugalseg.evaluation import evaluate as evaluate_model
 from frugalseg.files import held, write_bytes, write_json
+from frugalseg.generalist_labels import trusted
 from frugalseg.learn.hardware import Hardware
 from frugalseg.learn.processes import is_first
 from frugalseg.protocols import protocol_scores, under_protocol
@@ -28,7 +29,7 @@ from frugalseg.settings import override, parse, parse_assignments
 from frugalseg.specialist.model import Model
 from frugalseg.specialist.plan import DERIVED, Plan, make_plan, read_plan
 from frugalseg.strategies.reasons import Choice
-from frugalseg.training import TrainSettings
+from frugalseg.training import GENERALIST_LABELS, TrainSettings
 from frugalseg.workspace import Workspace
 
 PLAN = "plan.yaml"
@@ -162,6 +163,9 @@ def train(
     scores = list(evaluate_model(round_.training.model, workspace.pool, tested, also=also)) if tested else []
     run = round_.finish(scores, seconds=round_.training.seconds())
     rounds.close_open(workspace)
+    for refresh, trust in trusted(round_.training.folder / GENERALIST_LABELS, workspace.pool.classes):
+        said = ", ".join(f"{name} {weight:.2f}" for name, weight in trust.items())
+        say(f"the generalist's labels before step {refresh} weigh: {said}")
     say(f"model: {folder / str(run.model)}")
     if scores:
         _print_scores(scores)

@@ -1,6 +1,6 @@
 """The contract of a frozen promptable model: `embed` is dear and done once, `decode` is cheap."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -81,10 +81,16 @@ def check_prompts(info: GeneralistInfo, embedding: Embedding, prompts: Prompts) 
     """Raises `DataError` when a generalist was not trained on such prompts or the embedding is another's."""
     if embedding.owner != info.fingerprint:
         raise DataError(f"this embedding was made by other weights than those of {info.name}; embed the image again")
-    foreign = prompts.kinds - info.prompts
-    if foreign:
-        known = " and ".join(sorted(info.prompts))
-        raise DataError(
-            f"{info.name} was trained on {known} only and answers {' and '.join(sorted(foreign))} with nonsense; "
-            "take lite-medsam-clicks or another generalist"
-        )
+    if foreign := foreign_kinds(info, prompts.kinds):
+        raise DataError(foreign)
+
+
+def foreign_kinds(info: GeneralistInfo, kinds: Collection[PromptKind]) -> str | None:
+    """What is wrong with asking a generalist in these ways; None where it was trained on all of them."""
+    foreign = sorted({*kinds} - info.prompts)
+    if not foreign:
+        return None
+    return (
+        f"{info.name} was trained on {' and '.join(sorted(info.prompts))} only and answers {' and '.join(foreign)} "
+        "with nonsense; take lite-medsam-clicks or another generalist"
+    )

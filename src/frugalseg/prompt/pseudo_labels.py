@@ -6,7 +6,7 @@ all, and only when something has changed. A training that was killed and goes on
 that step, and refreshing again gives the same bits: prompts are compared with those that were answered last.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +14,12 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from pydantic import Field
 
+from frugalseg.data.geometry import Geometry
 from frugalseg.data.image import Image
 from frugalseg.data.label import UNKNOWN
-from frugalseg.errors import DataError
+from frugalseg.errors import DataError, SettingsError
 from frugalseg.files import fingerprint_array, fingerprint_json
-from frugalseg.generalists.generalist import Generalist
+from frugalseg.generalists.generalist import Generalist, GeneralistInfo, foreign_kinds
 from frugalseg.prompt.fusion import FusionSettings, PseudoLabel, Votes, fuse, with_expert
 from frugalseg.prompt.guard import guarded
 from frugalseg.prompt.label_file import LabelState, case_folder, newest_state, state_files, write_state
@@ -57,6 +58,17 @@ PUBLISHED = PseudoLabelSettings(
     least_iou=1.0,
 )
 """GM-ABS's script. A generalist of boxes alone needs ``add_point=0``."""
+
+
+def check_askable(info: GeneralistInfo, settings: PseudoLabelSettings, geometries: Iterable[Geometry]) -> None:
+    """Raises `SettingsError` when a generalist does not know such prompts, or images have no such axes.
+
+    Before a training, which would get as far as its first labels.
+    """
+    if foreign := foreign_kinds(info, settings.prompts.kinds):
+        raise SettingsError(f"labels.prompts: {foreign}")
+    for geometry in geometries:
+        viewing_axes(geometry, settings.views)
 
 
 @dataclass(frozen=True)

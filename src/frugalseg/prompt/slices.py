@@ -17,7 +17,7 @@ from pydantic import Field
 from scipy import ndimage
 
 from frugalseg.data.label import UNKNOWN
-from frugalseg.generalists.prompts import BACKGROUND, OBJECT, Prompts
+from frugalseg.generalists.prompts import BACKGROUND, OBJECT, PromptKind, Prompts
 from frugalseg.generalists.strokes import spread_points
 from frugalseg.prompt.prototypes import Belief
 from frugalseg.prompt.simulate import jittered_box
@@ -41,6 +41,16 @@ class PromptSettings(Settings):
     negatives: int = Field(2, ge=0)  # points around a piece; ours, for "components"
     ring: float = Field(4.0, ge=2)  # pixels around a piece in which negatives lie; ours, for "components"
     rough_mask: bool = False  # what the box is around goes along as a mask prompt; ours
+
+    @property
+    def kinds(self) -> set[PromptKind]:
+        """What prompts made so may hold."""
+        kinds: set[PromptKind] = {"boxes"}
+        if self.add_point:
+            kinds.add("points")
+        if self.rough_mask:
+            kinds.add("masks")
+        return kinds
 
 
 @dataclass(frozen=True, eq=False)

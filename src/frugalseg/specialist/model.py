@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -54,6 +54,10 @@ class Model:
     plan: Plan
     network: nn.Module
     info: Mapping[str, str] = field(default_factory=dict)
+
+    def with_usual_windows(self) -> "Model":
+        """The same with windows as dense as usual, whatever a protocol prescribes for measuring."""
+        return replace(self, plan=self.plan.model_copy(update={"step": None}))
 
     def predict(self, x: str | Path | Image | np.ndarray | Case, *, flips: bool = False) -> Prediction:
         """Classes and probabilities of a file, an image, an array (channels last) or a case.

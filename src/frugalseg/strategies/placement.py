@@ -45,8 +45,7 @@ def entropy(shape: tuple[int, ...], view: PoolView, case: str, rng: np.random.Ge
 
 def _fullest(values: np.ndarray) -> list[int]:
     """For each axis the plane with the largest sum, the first of equal ones."""
-    others = [tuple(d for d in range(3) if d != axis) for axis in range(3)]
-    return [int(values.sum(axis=axes, dtype=np.float64).argmax()) for axes in others]
+    return [int(_by_slice(values, axis).argmax()) for axis in range(3)]
 
 
 PLACEMENTS: Mapping[str, Place] = {
@@ -58,24 +57,53 @@ PLACEMENTS: Mapping[str, Place] = {
 }
 
 
-def _quarters(n: int, _rng: np.random.Generator) -> list[int]:
+Slices = Callable[[int, PoolView, str, np.random.Generator], list[int]]
+"""Number of slices across the view's axis, view, case id, random numbers -> indices."""
+
+
+def quarters(n: int, _view: PoolView, _case: str, _rng: np.random.Generator) -> list[int]:
+    """At a quarter, the middle and three quarters."""
     return sorted({round(share * (n - 1)) for share in (0.25, 0.5, 0.75)})
 
 
-def _thirds(n: int, rng: np.random.Generator) -> list[int]:
-    edges = [round(k * n / 3) for k in range(4)]
-    return [int(rng.integers(a, b)) for a, b in pairwise(edges) if b > a]
+def thirds(n: int, _view: PoolView, _case: str, rng: np.random.Generator) -> list[int]:
+    """One anywhere in each third, so that of several stacks some show the ends."""
+    return _fullest_of_thirds(np.zeros(n), rng)
 
 
-PARALLEL: Mapping[str, Callable[[int, np.random.Generator], list[int]]] = {
-    "parallel": _quarters,
-    "parallel-thirds": _thirds,
+def predicted_in_thirds(n: int, view: PoolView, case: str, rng: np.random.Generator) -> list[int]:
+    """In each third the slice with most predicted foreground; any where nothing is predicted."""
+    if view.probabilities is None:
+        return thirds(n, view, case, rng)
+    return _fullest_of_thirds(_by_slice(view.probabilities(case).argmax(0) > 0, view.axis), rng)
+
+
+def entropy_in_thirds(n: int, view: PoolView, case: str, rng: np.random.Generator) -> list[int]:
+    """In each third the slice of highest entropy; any where all are equal or there is no model yet."""
+    if view.probabilities is None:
+        return thirds(n, view, case, rng)
+    return _fullest_of_thirds(_by_slice(entropy_map(view.probabilities(case)), view.axis), rng)
+
+
+def _by_slice(values: np.ndarray, axis: int) -> np.ndarray:
+    """The sum of each slice across an axis."""
+    return np.asarray(values.sum(axis=tuple(d for d in range(values.ndim) if d != axis), dtype=np.float64))
+
+
+def _fullest_of_thirds(values: np.ndarray, rng: np.random.Generator) -> list[int]:
+    """In each third of a row the index of the largest value, the first of equal ones; any where all are equal."""
+    edges = [round(k * len(values) / 3) for k in range(4)]
+    thirds = [(a, values[a:b]) for a, b in pairwise(edges) if b > a]
+    return [a + int(v.argmax() if np.ptp(v) > 0 else rng.integers(len(v))) for a, v in thirds]
+
+
+PARALLEL: Mapping[str, Slices] = {
+    "parallel": quarters,
+    "parallel-thirds": thirds,
+    "parallel-predicted": predicted_in_thirds,
+    "parallel-entropy": entropy_in_thirds,
 }
-"""In the place of a placement of orthogonal planes: three slices across one axis, for stacks of thick slices.
-
-Number of slices, random numbers -> indices: at a quarter, the middle and three quarters, or one anywhere in each third,
-so that of several stacks some show the ends.
-"""
+"""In the place of a placement of orthogonal planes: three slices across one axis, for stacks of thick slices."""
 
 
 def place(unit: Unit, view: PoolView, placement: str, *, rng: np.random.Generator) -> list[Unit]:
@@ -86,7 +114,7 @@ def place(unit: Unit, view: PoolView, placement: str, *, rng: np.random.Generato
     if placement not in PARALLEL:
         return [place_planes(unit, view, placement, rng=rng)]
     n = next(case.geometry.shape for case in view.cases if case.id == unit.case)[view.axis]
-    return [Unit(unit.case, "slice", view.axis, (index,)) for index in PARALLEL[placement](n, rng)]
+    return [Unit(unit.case, "slice", view.axis, (k,)) for k in PARALLEL[placement](n, view, unit.case, rng)]
 
 
 def place_planes(unit: Unit, view: PoolView, placement: str, *, rng: np.random.Generator) -> Unit:

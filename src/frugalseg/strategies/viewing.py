@@ -29,9 +29,10 @@ def view_of(
 
     Several are the members, and their mean is the prediction. Of a single one with dropout the members are draws of
     it, while the prediction is made without. Features are the last one's. Each call predicts anew; nothing is kept.
-    The pool's truth cannot be reached from the view.
+    Windows lie as usual, whatever a protocol prescribes for measuring. The pool's truth cannot be reached from the
+    view.
     """
-    pool = pool.without_truth()
+    pool, models = pool.without_truth(), [model.with_usual_windows() for model in models]
     if not models:
         return PoolView(pool.cases, pool.label, unit, axis, bought=bought, cache=cache)
 
