@@ -2,24 +2,12 @@
 
 import pytest
 import yaml
+from published_files import ENCODER, OURS, R5
 
 from frugalseg.campaign.convert import convert
 from frugalseg.errors import SettingsError
 from frugalseg.settings import merged
 from frugalseg.strategies import STRATEGIES
-
-R5 = [[0.01, 0]] * 5
-OURS = {  # as exp_acdc_weak_ours
-    "data_geometry_type": "kcenter_greedy",
-    "use_labels": True,
-    "label_wt": 1.0,
-    "default_pos_val": 0,
-    "pos_wt": 1500,
-    "feature_model": True,
-    "contrastive": True,
-}
-LOSSES = {"pos_loss1": "nt_xent", "pos_loss1_wt": 0.35, "pos_loss1_mask": [2], "pos_loss2": "nt_xent"}
-GROUPED = {**LOSSES, "pos_loss2_wt": 0.05, "use_phase": True, "use_patient": True, "fuse_image_data": True}
 
 
 def converted(tmp_path, geometry, params=None, *, model=None, uncertainty=None):
@@ -44,7 +32,7 @@ def said(found, key):
 
 
 def test_the_papers_own_file_says_encoder_and_distance(tmp_path):
-    found = converted(tmp_path, OURS, {**GROUPED, "batch_size": 9})
+    found = converted(tmp_path, OURS, ENCODER)
     strategy, settings = chosen(found)
     encoder, distance = settings["encoder"], settings["distance"]
     assert (strategy, settings["cover"]) == ("coreclr-mfc", "centre")
@@ -152,9 +140,8 @@ def test_graph_autoencoder_and_clusters_have_their_numbers(tmp_path):
 
 
 def test_typiclust_learns_by_nt_xent_alone(tmp_path):
-    geometry = {**OURS, "data_geometry_type": "typiclust", "k_nn": 10, "min_cluster_size": 3, "max_num_clusters": 40}
-    for key in ("use_labels", "label_wt", "default_pos_val", "pos_wt"):
-        geometry.pop(key)
+    geometry = {"data_geometry_type": "typiclust", "feature_model": True, "contrastive": True}
+    geometry |= {"k_nn": 10, "min_cluster_size": 3, "max_num_clusters": 40}
     strategy, settings = chosen(converted(tmp_path, geometry, {"num_epochs": 50}))
     assert (strategy, settings["neighbours"], settings["smallest"], settings["most_clusters"]) == (
         "typiclust",
@@ -183,6 +170,13 @@ def test_bald_compares_draws_of_dropout_and_not_networks(tmp_path):
     entropy = converted(tmp_path, None, model={**model, "db_score_func": "entropy_score"}, uncertainty=uncertainty)
     assert entropy.settings["members"] == 5
     assert "without dropout; published: 40 with it" in model_lines(entropy)["model.T"]
+
+
+def test_a_published_crop_becomes_spacing_and_patch(tmp_path):
+    found = converted(tmp_path, OURS, model={"dataset": "MSCMR", "patch_size": [128, 128]})
+    plan = found.settings["plan"]
+    assert (plan["spacing"], plan["patch"], "side" in plan) == ([2.264, 2.264], [128, 128], False)  # 290 mm in 128
+    assert "the middle 290 mm of a slice" in model_lines(found)["model.patch_size"]
 
 
 def test_members_are_trained_only_where_they_have_a_say(tmp_path):

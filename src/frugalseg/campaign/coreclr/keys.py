@@ -254,17 +254,25 @@ class Published:
     data: str
     slices: int  # of the training pool, of which rounds are fractions
     side: tuple[int, int] = (256, 256)  # array rows and columns of the network's input
+    extent: float | None = None  # mm of the square that the published script cuts out of a slice; None: all of it
     axis: int | None = 2  # slices lie across it; None for 2D images
     normalise: str = "none"  # of what `frugalseg prepare` leaves as it is
-    split: Mapping[str, int] = field(default_factory=dict)  # where no list is published
+    split: Mapping[str, int] = field(default_factory=dict)  # where there is no list of it here
 
 
 DATASETS: Mapping[str, Published] = {
     "ACDC": Published("folder=$FRUGALSEG_DATA/acdc,names=RV+myocardium+LV,split=$FRUGALSEG_DATA/acdc/split", 1454),
     "CHAOS": Published(
-        "folder=$FRUGALSEG_DATA/chaos_ct,names=liver", 2351, split={"validation": 2, "test": 3, "seed": 10}
+        "folder=$FRUGALSEG_DATA/chaos_ct,names=liver",
+        2351,
+        extent=189 * 1.89,
+        split={"validation": 2, "test": 3, "seed": 10},
     ),
-    "MSCMR": Published("folder=$FRUGALSEG_DATA/mscmr,names=RV+myocardium+LV,split=$FRUGALSEG_DATA/mscmr/split", 382),
+    "MSCMR": Published(
+        "folder=$FRUGALSEG_DATA/mscmr,names=RV+myocardium+LV,split=$FRUGALSEG_DATA/mscmr/split",
+        382,
+        extent=212 * 1.367,
+    ),
     "DAVIS": Published(
         "folder=$FRUGALSEG_DATA/davis,classes=1,names=object,unknown=255,volume=group,position=position,"
         "split=$FRUGALSEG_DATA/davis/split",

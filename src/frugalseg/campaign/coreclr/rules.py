@@ -107,8 +107,13 @@ def _seg_model(value: Any, experiment: Experiment) -> Became:
 
 def _patch_size(value: Any, experiment: Experiment) -> Became:
     side = int(value[0] if isinstance(value, list | tuple) else value)
-    rows, columns = (round(n * side / 256) for n in experiment.published.side)
-    return mapped({"plan.side": side, "plan.patch": [rows, columns]})
+    published = experiment.published
+    rows, columns = (round(n * side / 256) for n in published.side)
+    if published.extent is None:
+        return mapped({"plan.side": side, "plan.patch": [rows, columns]})
+    spacing = round(published.extent / side, 3)
+    more = f"published: the middle {published.extent:.0f} mm of a slice at this size; here such patches lie anywhere"
+    return mapped({"plan.spacing": [spacing, spacing], "plan.patch": [rows, columns]}, more)
 
 
 def _max_iterations(value: Any, experiment: Experiment) -> Became:

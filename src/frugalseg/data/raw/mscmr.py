@@ -9,7 +9,8 @@ do not say which is which: `values` names them, and `unknown` the number where n
 
 Sources: Zhuang, TPAMI 2019; Zhang & Zhuang, "CycleMix", CVPR 2022: each volume has mean 0 and deviation 1.
 
-We differ: the grid and the spacing are the scanner's own; images and masks are resampled together, by the plan.
+We differ: the grid and the spacing are the scanner's own; images and masks are resampled together, by the plan, which
+in examples/coreclr/mscmr_weak.yaml has the published millimetres.
 """
 
 from collections.abc import Callable, Iterator, Mapping
