@@ -5,10 +5,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from published_files import PORTED, PUBLISHED, experiment_file
 
-from frugalseg.campaign.settings import read_campaign
+from frugalseg.campaign.convert import convert
+from frugalseg.campaign.settings import CampaignSettings, read_campaign
 from frugalseg.data.raw import prepare
 from frugalseg.data.spec import parse_data_spec
+from frugalseg.methods import method_settings
+from frugalseg.settings import merged, parse
+from frugalseg.strategies import STRATEGIES
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "cli"))
@@ -17,6 +23,8 @@ from running import frugalseg
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "coreclr"
 FILES = sorted(EXAMPLES.glob("*.yaml"))
+ARMS = [(example, arm) for files in (PUBLISHED, PORTED) for example, arms in files.items() for arm in arms]
+OURS = {"foreground-random", "bald-networks", "coreclr"}
 
 
 def test_there_is_one_for_each_set_and_kind_of_label():
@@ -42,6 +50,60 @@ def test_all_arms_begin_alike_but_those_that_say_they_do_not(file):
         assert first == (later if name.endswith("-cold") else "random")
         assert (arm.start.units, arm.rounds, arm.seeds) == (settings.start.units, settings.rounds, settings.seeds)
         assert arm.start.options == (arm.then.options if name.endswith("-cold") else {})
+
+
+def converted(example, arm, tmp_path):
+    """The campaign that `frugalseg convert` makes of the file behind an arm."""
+    file = tmp_path / "exp.yml"
+    file.write_text(yaml.safe_dump(experiment_file(example, arm)), encoding="utf-8")
+    return parse(CampaignSettings, convert(file).settings, where=str(file))
+
+
+def chosen(purchase):
+    """The strategy and all of its settings."""
+    return purchase.strategy, merged(STRATEGIES[purchase.strategy].settings.model_dump(mode="json"), purchase.options)
+
+
+@pytest.mark.parametrize(("example", "arm"), ARMS)
+def test_an_arm_chooses_as_convert_says_of_its_file(example, arm, tmp_path):
+    meant = converted(example, arm, tmp_path)
+    campaign = read_campaign(EXAMPLES / f"{example}.yaml")
+    found = campaign.arm(arm)
+    assert chosen(found.then) == chosen(meant.then)
+    assert (found.members, found.rounds, found.start.units) == (meant.members, meant.rounds, meant.start.units)
+    assert [found.purchase(k).n_units(9999) for k in range(1, found.rounds + 1)] == [
+        meant.purchase(k).n_units(9999) for k in range(1, found.rounds + 1)
+    ]
+    cold = f"{arm}-cold"
+    if cold in campaign.arms:
+        assert chosen(campaign.arm(cold).start) == chosen(meant.start)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_each_arm_is_of_a_file_or_said_to_be_ours(file):
+    arms = {name.removesuffix("-cold") for name in read_campaign(file).arms}
+    of_files = {*PUBLISHED[file.stem], *PORTED[file.stem]}
+    assert of_files <= arms <= of_files | OURS
+    words = " ".join(line.strip("# ") for line in file.read_text(encoding="utf-8").partition("name:")[0].splitlines())
+    (said,) = [sentence for sentence in words.split(". ") if sentence.endswith("are ours")]
+    assert {name for name in OURS if name in said} == arms - of_files
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_network_and_training_are_as_convert_says(file, tmp_path):
+    meant, found = converted(file.stem, "random", tmp_path), read_campaign(file)
+    assert (found.data, found.split, found.plan, found.oracle) == (meant.data, meant.split, meant.plan, meant.oracle)
+    options = [method_settings(x.train.method, x.train.options) for x in (found, meant)]
+    assert options[0] == options[1]
+    assert found.train.model_copy(update={"options": {}}) == meant.train.model_copy(update={"options": {}})
+
+
+@pytest.mark.parametrize(("example", "pixels", "mm"), [("mscmr_weak", 212, 1.367), ("chaos_strong", 189, 1.89)])
+def test_a_patch_is_the_published_square(example, pixels, mm):
+    plan = read_campaign(EXAMPLES / f"{example}.yaml").plan
+    assert plan["patch"] == [256, 256]
+    assert plan["spacing"] == [pytest.approx(pixels * mm / 256, abs=5e-4)] * 2
+    assert "side" not in plan
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if file.stem != "davis_strong"], ids=lambda file: file.stem)
@@ -71,7 +133,6 @@ def test_its_data_is_what_prepare_says(tmp_path, monkeypatch):
 
 
 TINY = {
-    "plan.side": 32,
     "plan.patch": "[32, 32]",
     "plan.widths": "[4, 8]",
     "start.units": 3,
@@ -84,6 +145,12 @@ TINY = {
 }
 
 
+def tiny(campaign):
+    """The changes as words; a plan that knows millimetres keeps them."""
+    side = {"plan.side": 32} if read_campaign(campaign).plan.get("side") else {}
+    return [word for key, value in {**TINY, **side}.items() for word in ("--set", f"{key}={value}")]
+
+
 @pytest.mark.slow
 def test_acdc_with_strokes_runs_from_the_download_to_the_report(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("FRUGALSEG_DATA", str(tmp_path))
@@ -91,10 +158,9 @@ def test_acdc_with_strokes_runs_from_the_download_to_the_report(tmp_path, monkey
     strokes = f"scribbles={tmp_path / 'strokes'}"
     code, words = frugalseg(capsys, "prepare", "acdc", tmp_path / "raw", tmp_path / "acdc", "--set", strokes)
     assert (code, "8 cases in" in words) == (0, True)
-    changes = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
-    out = tmp_path / "run"
+    campaign, out = EXAMPLES / "acdc_weak.yaml", tmp_path / "run"
     only = ("--only", "random,coreset,bald", "--device", "cpu", "--threads", 1)
-    code, words = frugalseg(capsys, "run", EXAMPLES / "acdc_weak.yaml", "-o", out, *only, *changes)
+    code, words = frugalseg(capsys, "run", campaign, "-o", out, *only, *tiny(campaign))
     assert code == 0, words
     arms = json.loads((out / "results.json").read_text(encoding="utf-8"))["arms"]
     assert set(arms) == {"random", "coreset", "bald"}
@@ -130,9 +196,9 @@ def test_it_runs_from_the_download_to_the_numbers(file, make, data, folder, opti
     make(tmp_path / "raw")
     code, words = frugalseg(capsys, "prepare", data, tmp_path / "raw", tmp_path / folder, *options)
     assert code == 0, words
-    changes = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
     campaign, out = EXAMPLES / f"{file}.yaml", tmp_path / "run"
-    code, words = frugalseg(capsys, "run", campaign, "-o", out, "--only", "random", "--device", "cpu", *changes)
+    only = ("--only", "random", "--device", "cpu")
+    code, words = frugalseg(capsys, "run", campaign, "-o", out, *only, *tiny(campaign))
     assert code == 0, words
     assert (out / "results.json").is_file()
 
