@@ -83,13 +83,11 @@ def test_later_units_are_far_from_what_was_drawn(cover):
     assert {(5 + u.index[0]) // 2 for u in two} == {3, 4}
 
 
-def test_slices_with_strokes_come_last():
-    drawn = {"v00": label_of((5, SIDE, SIDE), np.s_[1, 3:6, 7], np.s_[3, 3:6, 7])}
-    view = view_of_volumes([("p", 0)], drawn=drawn)
-    units = CoreClr(Given(np.eye(5))).rank(view, 5, RNG)
-    assert [u.index[0] for u in units[3:]] == [1, 3]
-    bought = frozenset(units[3:])
-    assert len(CoreClr(Given(np.eye(5))).rank(replace(view, bought=bought), 5, RNG)) == 3
+def test_volumes_drawn_in_part_come_last():
+    vectors = np.repeat(np.eye(3), SIDE, 0)  # one row for each slice across the axis a person pages along
+    drawn = {"v01": label_of((5, SIDE, SIDE), np.s_[1, 3:6, 7])}
+    view = view_of_volumes([("p", 0), ("q", 0), ("r", 0)], unit="image", drawn=drawn)
+    assert [u.case for u in CoreClr(Given(vectors)).rank(view, 5, RNG)] == ["v00", "v02", "v01"]
 
 
 def test_what_the_model_is_unsure_of_comes_first():

@@ -17,7 +17,7 @@ from frugalseg.strategies.multi_feature import (
     nearest_of,
     unit_free,
 )
-from frugalseg.strategies.places import drawn_slices, places_of
+from frugalseg.strategies.places import places_of
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -100,14 +100,6 @@ def test_an_area_mean_keeps_the_mean_and_loses_nothing(shape):
 def test_an_area_mean_of_whole_blocks_is_their_mean():
     x = np.random.default_rng(0).random((16, 24)).astype(np.float32)
     assert_allclose(area_mean(x, 8), x.reshape(8, 2, 8, 3).mean((1, 3)), rtol=1e-5)
-
-
-def test_lines_of_other_planes_are_no_drawn_slices():
-    known = np.zeros((4, 6, 6), bool)
-    known[:, 2, :] = known[:, :, 3] = True  # planes across the other axes
-    known[1] = True
-    known[2, 0, 0] = True
-    assert drawn_slices(known).tolist() == [False, True, True, False]
 
 
 def worlds(tmp_path, **label):

@@ -68,12 +68,12 @@ def test_the_first_of_an_empty_pool_has_nothing_near():
     assert "nothing was drawn or chosen before it" in why.words
 
 
-def test_a_slice_with_strokes_is_not_near_to_itself():
+def test_a_volume_drawn_in_part_is_not_near_to_itself():
     drawn = {"v00": label_of((5, SIDE, SIDE), (0, 3, slice(4, 9)))}
-    told = CoreClr(Given(VECTORS)).explained(one_volume(drawn=drawn), 5, RNG)
-    assert told[-1].unit == slices(0)[0]  # nothing else was left
-    assert told[-1].reason.nearest in slices(1, 2, 3, 4)
-    assert [c.reason.nearest_is_drawn for c in told[:1]] == [True]
+    view = view_of_volumes([("p", 0), ("q", 0)], unit="image", drawn=drawn)
+    told = CoreClr(Given(np.repeat(np.eye(2), SIDE, 0))).explained(view, 5, RNG)
+    assert [c.unit for c in told] == [Unit("v01"), Unit("v00")]  # nothing else was left
+    assert [(c.reason.nearest, c.reason.nearest_is_drawn) for c in told] == [(Unit("v00"), True), (Unit("v01"), False)]
 
 
 def test_features_are_computed_once_for_choice_and_reasons():

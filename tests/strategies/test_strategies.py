@@ -11,6 +11,7 @@ from frugalseg.data.geometry import Geometry
 from frugalseg.data.image import Image
 from frugalseg.data.label import SemanticLabel
 from frugalseg.data.pool import Pool, PoolView, Truth
+from frugalseg.data.unit import Unit
 from frugalseg.errors import SettingsError
 from frugalseg.strategies import STRATEGIES
 from frugalseg.strategies.placement import PLACEMENTS
@@ -56,6 +57,13 @@ def drawn_planes(*indices):
     return SemanticLabel(array, CLASSES)
 
 
+def strokes(*indices):
+    label = SemanticLabel.empty(SHAPE, CLASSES)
+    array = label.array.copy()
+    array[list(indices), 3:6, 7] = 1
+    return SemanticLabel(array, CLASSES)
+
+
 @pytest.mark.parametrize("name", STRATEGIES)
 @pytest.mark.parametrize("unit", ["slice", "planes", "image"])
 @pytest.mark.parametrize("model", [None, blob])
@@ -83,6 +91,34 @@ class TestContract:
         units = choose_units(view_of(unit=unit, drawn=drawn, probabilities=model), name, 1000)
         assert "c0" not in {u.case for u in units}
         assert ("c1", (0,)) not in {(u.case, u.index) for u in units}
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("model", [None, blob])
+def test_strokes_that_came_with_the_data_count_as_those_that_were_bought(name, model):
+    drawn = {"c0": strokes(1, 4), "c3": strokes(*range(SHAPE[0]))}
+    with_strokes = {Unit("c0", "slice", 0, (k,)) for k in (1, 4)} | {Unit("c3", "slice", 0, (k,)) for k in range(9)}
+    came = view_of(n=4, drawn=drawn, probabilities=model)
+    bought = replace(came, bought=frozenset(with_strokes))
+    assert choose_units(came, name, 6) == choose_units(bought, name, 6)
+    units = choose_units(came, name, 1000)
+    assert len(units) == 4 * 9 - 11
+    assert not with_strokes & set(units)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("unit", ["slice", "planes", "image"])
+def test_a_label_in_which_nothing_is_known_changes_nothing(name, unit):
+    views = [view_of(unit=unit, drawn=drawn, probabilities=blob) for drawn in ({}, {"c1": drawn_planes()})]
+    with_label, without = ([choose_units(view, name, n) for n in (3, 1000)] for view in views)
+    assert with_label == without
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_what_was_bought_is_not_offered_again_although_nothing_is_known_of_it(name):
+    bought = frozenset([Unit("c1", "planes", index=(3, 4, 5))])
+    view = replace(view_of(unit="planes", drawn={"c1": drawn_planes()}, probabilities=blob), bought=bought)
+    assert {u.case for u in choose_units(view, name, 1000)} == {"c0", "c2", "c3", "c4", "c5"}
 
 
 def indices_of(units, case):

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from frugalseg.data.case import Case, LabelSource
+from frugalseg.data.cost import paging_axes
+from frugalseg.data.drawn import is_image_drawn, is_slice_drawn
 from frugalseg.data.label import InstanceLabel, SemanticLabel
 from frugalseg.data.unit import Unit, UnitKind
 from frugalseg.errors import DataError, SettingsError, nearest
@@ -182,10 +185,11 @@ class PoolView:
     seed: int = 0
 
     def units(self) -> list[Unit]:
-        """Every unit that could still be bought, in the order (case, index): those with an unknown voxel.
+        """Every unit that could still be bought, in the order (case, index): those that nobody has drawn.
 
-        Three planes are offered once for each case that has no label at all, and are placed later. Of a 2D image the
-        unit is always the whole image.
+        Strokes that came with the data count as those that were bought. A volume can be bought while one of its
+        slices can, across the axis a person pages along; three planes once for each case of which nothing is drawn at
+        all, to be placed later. Of a 2D image the unit is always the whole image.
         """
         return [unit for unit, is_free in self.all_units() if is_free]
 
@@ -193,22 +197,38 @@ class PoolView:
         """Every unit in that order, and whether it could still be bought; planes that were drawn have no places."""
         return [unit for case in self.cases for unit in self._units(case)]
 
+    def known(self, case: str) -> np.ndarray | None:
+        """Where somebody has drawn on a case (*space), or None: a label in which nothing is known is none."""
+        label = self.drawn(case)
+        known = None if label is None else label.known
+        return known if known is not None and known.any() else None
+
     def _units(self, case: Case) -> Sequence[tuple[Unit, bool]]:
-        label = self.drawn(case.id)
         if self.unit == "image" or case.geometry.ndim == 2:
-            image = Unit(case.id, "image")
-            return [(image, image not in self.bought and (label is None or not label.is_dense))]
+            (axis,) = paging_axes(Unit(case.id), case.geometry)
+            return [(Unit(case.id, "image"), not self._slices_drawn(case, axis).all())]
         if self.unit == "planes":
-            return [(Unit(case.id, "planes"), label is None)]
+            return [(Unit(case.id, "planes"), case.id not in self._acts and self.known(case.id) is None)]
         if self.unit != "slice":
             raise DataError("patches are proposed by the strategy itself; a view lists images, slices or planes")
         if not 0 <= self.axis < 3:
             raise SettingsError(f"axis={self.axis}: slices of a volume lie across axis 0, 1 or 2")
-        n = case.geometry.shape[self.axis]
-        if label is None:
-            free = np.ones(n, bool)
-        else:
-            other = tuple(d for d in range(3) if d != self.axis)
-            free = np.asarray((~label.known).any(axis=other))
-        slices = [Unit(case.id, "slice", self.axis, (k,)) for k in range(n)]
-        return [(s, bool(is_free) and s not in self.bought) for s, is_free in zip(slices, free, strict=True)]
+        drawn = enumerate(self._slices_drawn(case, self.axis))
+        return [(Unit(case.id, "slice", self.axis, (k,)), not is_drawn) for k, is_drawn in drawn]
+
+    def _slices_drawn(self, case: Case, axis: int) -> np.ndarray:
+        """Which slices of a volume across an axis somebody has drawn, as booleans; a 2D image is one slice."""
+        shape, acts = case.geometry.shape, self._acts.get(case.id, ())
+        known = self.known(case.id)
+        if known is None and not acts:
+            return np.zeros(shape[axis] if len(shape) == 3 else 1, bool)
+        known = np.zeros(shape, bool) if known is None else known
+        return is_slice_drawn(known, axis, acts) if len(shape) == 3 else np.array([is_image_drawn(known, acts)])
+
+    @cached_property
+    def _acts(self) -> Mapping[str, Sequence[Unit]]:
+        """What was bought of each case, where anything was."""
+        acts: dict[str, list[Unit]] = {}
+        for unit in self.bought:
+            acts.setdefault(unit.case, []).append(unit)
+        return acts

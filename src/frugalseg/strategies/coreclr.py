@@ -91,7 +91,7 @@ class CoreClr:
         return cls(embedder, settings.distance, settings.cover, settings.cap)
 
     def rank(self, view: PoolView, budget: int, rng: np.random.Generator) -> list[Unit]:
-        """At most `budget` units, the best first; units with strokes only come when nothing else is left."""
+        """At most `budget` units, the best first; volumes drawn in part come when nothing else is left."""
         return [choice.unit for choice in self.explained(view, budget, rng)]
 
     def explained(self, view: PoolView, budget: int, rng: np.random.Generator) -> list[Choice]:

@@ -12,7 +12,7 @@ from frugalseg.data.unit import Unit
 class Offer:
     """The units of a case that could still be bought, in order, and how much of it was drawn.
 
-    `n_drawn` counts whole slices where slices are bought; anything less, or anything else, counts as one.
+    `n_drawn` counts slices where slices are bought; what was drawn otherwise counts as one.
     """
 
     case: Case
@@ -29,4 +29,4 @@ def offers(view: PoolView) -> list[Offer]:
 
 def _n_drawn(view: PoolView, case: Case, units: tuple[Unit, ...]) -> int:
     slices = case.geometry.shape[view.axis] - len(units) if units[0].kind == "slice" else 0
-    return slices or int(view.drawn(case.id) is not None)
+    return slices or int(view.known(case.id) is not None)

@@ -1,6 +1,6 @@
 """Every unit of a pool with what is needed to compare units: its pictures, and whether somebody has drawn on it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,8 @@ class Places:
     """The units of a pool in their order, bought or not; unit i shows the pictures rows[i].
 
     Slices and 2D images are one picture each; a whole volume, or three planes that nobody has placed yet, are all the
-    slices of their case. `is_free` units can be bought, `is_drawn` ones somebody has drawn something on.
+    slices of their case. `is_free` units can be bought; on `is_drawn` ones somebody has drawn something: on all others,
+    and on volumes of which a part is drawn.
     """
 
     units: tuple[Unit, ...]
@@ -58,9 +59,8 @@ def places_of(view: PoolView) -> Places:
     starts = {p.case: k - p.index for k, p in enumerate(pictures)}
     listed = view.all_units()
     rows = tuple(_rows(unit, starts[unit.case], pictures) for unit, _ in listed)
-    drawn = {case.id: _drawn(view, case.id) for case in view.cases}
-    is_drawn = [unit in view.bought or drawn[unit.case](unit) for unit, _ in listed]
     is_free = [free for _, free in listed]
+    is_drawn = [not free or (unit.kind == "image" and view.known(unit.case) is not None) for unit, free in listed]
     return Places(tuple(u for u, _ in listed), pictures, rows, np.array(is_free, bool), np.array(is_drawn, bool))
 
 
@@ -68,26 +68,3 @@ def _rows(unit: Unit, start: int, pictures: Sequence[Picture]) -> slice:
     if unit.kind == "slice":
         return slice(start + unit.index[0], start + unit.index[0] + 1)
     return slice(start, start + pictures[start].n)
-
-
-def _drawn(view: PoolView, case: str) -> Callable[[Unit], bool]:
-    """Says of each unit of a case whether somebody has drawn something on it."""
-    label = view.drawn(case)
-    if label is None:
-        return lambda unit: False
-    known: np.ndarray = label.known
-    if known.ndim == 2 or view.unit != "slice":
-        is_drawn = bool(known.any())
-        return lambda unit: is_drawn
-    slices = drawn_slices(np.moveaxis(known, view.axis, 0))
-    return lambda unit: bool(slices[unit.index[0]])
-
-
-def drawn_slices(known: Bool[np.ndarray, "n H W"]) -> Bool[np.ndarray, " n"]:
-    """Which slices of a volume somebody has drawn on, from where voxels are known.
-
-    Planes drawn across another axis leave a line in every slice; a slice of which nothing but whole lines is known was
-    looked at by nobody.
-    """
-    in_lines = known.all(2, keepdims=True) | known.all(1, keepdims=True)
-    return np.asarray((known & ~in_lines).any((1, 2)) | known.all((1, 2)))

@@ -59,7 +59,7 @@ def reasons(places: Places, term: Term, order: Sequence[int]) -> list[Reason]:
     chosen, n_drawn = np.asarray(order, np.int64), len(places.drawn)
     centres = np.concatenate([places.drawn, chosen])
     distances, radius = _measured(term, centres, chosen, n=len(places.units))
-    distances[chosen[:, None] == centres] = np.inf  # where strokes lie on a chosen unit, it is not near to itself
+    distances[chosen[:, None] == centres] = np.inf  # a volume drawn in part is not near to itself
     positions = places.positions
     found = []
     for rank, number in enumerate(chosen):

@@ -100,23 +100,22 @@ class Vaal:
     hardware: Hardware = field(default_factory=Hardware)
 
     def rank(self, view: PoolView, budget: int, rng: np.random.Generator) -> list[Unit]:
-        """At most `budget` units, ties by the pool's order; those with strokes come when nothing else is left."""
+        """At most `budget` units, ties by the pool's order; volumes drawn in part come when nothing else is left."""
         places = places_of(view)
-        is_labelled = places.is_drawn | ~places.is_free
-        wanted = np.flatnonzero(~is_labelled)
-        if not is_labelled.any():
+        wanted = np.flatnonzero(~places.is_drawn)
+        if not places.is_drawn.any():
             log.info("vaal: nothing is labelled yet, so the choice is plain random")
             return Random().rank(view, budget, rng)
         if len(wanted):
-            logits = self._logits(view, places, is_labelled)[wanted]
+            logits = self._logits(view, places)[wanted]
             wanted = wanted[np.argsort(logits, kind="stable")]
         rest = np.flatnonzero(places.is_free & places.is_drawn)
         return [places.units[i] for i in [*wanted, *rest][:budget]]
 
-    def _logits(self, view: PoolView, places: Places, is_labelled: Bool[np.ndarray, " N"]) -> np.ndarray:
+    def _logits(self, view: PoolView, places: Places) -> np.ndarray:
         """How labelled each unit looks."""
         seen = np.zeros(len(places.pictures), bool)
-        for i in np.flatnonzero(is_labelled):
+        for i in places.drawn:
             seen[places.rows[i]] = True
         with cache_of(view) as folder:
             about = fingerprint(view, places.pictures, self.settings.side)
