@@ -3,11 +3,13 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from embedding_worlds import tiny_contrast, view_of_volumes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from frugalseg.strategies.embedding.contrastive import PRESETS, ContrastSettings
 from frugalseg.strategies.embedding.groups import GroupSampler, families_of
-from frugalseg.strategies.embedding.pictures import Picture
+from frugalseg.strategies.embedding.pictures import Picture, pictures_of
 from frugalseg.strategies.embedding.views import ViewSettings, make_views
 
 
@@ -16,8 +18,8 @@ def pictures(*volumes):
     return [Picture(case, group, "", 0, k, n) for case, group, n in volumes for k in range(n)]
 
 
-def sampler(*volumes, batch=64, seed=0):
-    return GroupSampler(families_of(pictures(*volumes)), batch, seed=seed)
+def sampler(*volumes, batch=64, seed=0, **more):
+    return GroupSampler(families_of(pictures(*volumes)), batch, seed=seed, **more)
 
 
 @settings(max_examples=40, deadline=None)
@@ -46,6 +48,48 @@ def test_a_group_is_anchor_neighbour_volume_mate_and_patient_mate():
             assert abs(f.index[anchor] - f.index[beside]) == 1
             assert f.volume[anchor] == f.volume[beside] == f.volume[same_volume]
             assert f.patient[anchor] == f.patient[same_patient]
+
+
+def test_as_published_a_batch_of_nine_is_three_groups_of_anchor_volume_mate_and_patient_mate():
+    published = PRESETS["paper"].companions
+    s = sampler(*[(f"v{p}{k}", f"p{p}", 9) for p in range(80) for k in range(2)], batch=9, companions=published)
+    for step in range(5):
+        anchor, same_volume, same_patient = np.array(s.rows(step)).reshape(3, 3).T
+        f = s.families
+        assert len(set(f.patient[anchor])) == 3
+        assert (f.volume[anchor] == f.volume[same_volume]).all()
+        assert (f.patient[anchor] == f.patient[same_patient]).all()
+
+
+@pytest.mark.parametrize(
+    ("weights", "each"),
+    [
+        ({}, [4, 4, 4]),
+        ({"slices": 0}, [3, 3, 3, 3]),
+        ({"slices": 0, "volumes": 0}, [2] * 6),
+        ({"slices": 0, "volumes": 0, "patients": 0}, [1] * 12),
+    ],
+)
+def test_a_group_has_no_companion_whose_term_has_no_weight(weights, each):
+    companions = ContrastSettings(**weights).companions
+    s = sampler(*[(f"v{p}{k}", f"p{p}", 5) for p in range(20) for k in range(2)], batch=12, companions=companions)
+    assert list(Counter(s.families.patient[s.rows(0)].tolist()).values()) == each
+
+
+def test_the_default_groups_stay_bit_for_bit():
+    volumes = [(f"v{p}{k}", f"p{p}", 4) for p in range(4) for k in range(2)]
+    assert sampler(*volumes, batch=10).rows(0) == [30, 29, 31, 27, 23, 22, 21, 18, 3, 2]
+
+
+def test_an_encoder_learns_from_the_groups_of_its_settings(tmp_path):
+    looks = [(f"p{p}", p) for p in range(6) for _ in range(2)]
+    view = view_of_volumes(looks, cache=tmp_path)
+    run = tiny_contrast(batch=9, slices=0).run(view, pictures_of(view), tmp_path)
+    seen = []
+    run.method.losses = lambda batch, step: seen.append(batch.cases) or {"none": run.method.head[0].weight.sum()}
+    next(run.steps())
+    patients = [run.method.families.patient[int(case)] for case in seen[0][:9]]
+    assert list(Counter(patients).values()) == [3, 3, 3]
 
 
 def test_neighbours_never_cross_volumes():

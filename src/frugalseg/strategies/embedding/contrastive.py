@@ -41,7 +41,7 @@ from frugalseg.seeds import derive
 from frugalseg.settings import Settings
 from frugalseg.strategies.embedding.embedder import kept, standardised
 from frugalseg.strategies.embedding.encoder import NORM_GROUPS, Encoder, projection
-from frugalseg.strategies.embedding.groups import Families, GroupSampler, families_of
+from frugalseg.strategies.embedding.groups import Companion, Families, GroupSampler, families_of
 from frugalseg.strategies.embedding.pictures import Picture, fingerprint, read_pixels
 from frugalseg.strategies.embedding.retrieval import Retrieval, retrieval
 from frugalseg.strategies.embedding.views import ViewSettings, make_views
@@ -82,6 +82,12 @@ class ContrastSettings(Settings):
         if any(width < 1 or width % NORM_GROUPS for width in widths):
             raise ValueError(f"widths must be multiples of {NORM_GROUPS}")
         return widths
+
+    @property
+    def companions(self) -> tuple[Companion, ...]:
+        """Whom an anchor brings into a batch: those whose term has a weight."""
+        weights: dict[Companion, float] = {"slices": self.slices, "volumes": self.volumes, "patients": self.patients}
+        return tuple(companion for companion, weight in weights.items() if weight)
 
     def schedule(self, n: int) -> FitSettings:
         """How long it learns from `n` pictures."""
@@ -174,7 +180,8 @@ class ContrastRun:
 
     def steps(self) -> Iterator[Step]:
         """Trains; yields one record a step."""
-        sampler = GroupSampler(self.method.families, self.settings.batch, seed=self.seed)
+        s = self.settings
+        sampler = GroupSampler(self.method.families, s.batch, seed=self.seed, companions=s.companions)
 
         def batches(step: int) -> Batch:
             return self._batch(sampler.rows(step), step)
@@ -182,7 +189,7 @@ class ContrastRun:
         yield from fit(
             self.method,
             batches,
-            self.settings.schedule(len(self.pictures)),
+            s.schedule(len(self.pictures)),
             folder=self.folder,
             hardware=self.hardware,
             seed=self.seed,

@@ -1,17 +1,22 @@
 """Which slices meet in a step of contrastive learning: groups of relatives from many patients.
 
-A group is a slice (the anchor), a neighbour of it, another slice of its volume and another slice of its patient. There
-is nothing to wait for: who has no such relative brings a smaller group, and small pools make small batches.
+A group is a slice (the anchor), a neighbour of it, another slice of its volume and another slice of its patient, as far
+as they are wanted. There is nothing to wait for: who has no such relative brings a smaller group, and small pools make
+small batches.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Int
 
 from frugalseg.seeds import stream
 from frugalseg.strategies.embedding.pictures import Picture
+
+Companion = Literal["slices", "volumes", "patients"]
+"""Whom an anchor brings: a neighbour, another slice of its volume, another slice of its patient."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +49,20 @@ def _numbers(names: Sequence[str]) -> np.ndarray:
 class GroupSampler:
     """Batches of different pictures, each a pure function of the seed and the step.
 
-    Groups of up to four come from the patients in a random order, one from each; where these are not enough for the
-    batch, everybody gives a second one, and so on until it is full or the pool is spent.
+    Groups of an anchor and up to one of each of its companions come from the patients in a random order, one from each;
+    where these are not enough for the batch, everybody gives a second one, and so on until it is full or the pool is
+    spent.
     """
 
-    def __init__(self, families: Families, batch: int, *, seed: int) -> None:
-        self.families, self.seed = families, seed
+    def __init__(
+        self,
+        families: Families,
+        batch: int,
+        *,
+        seed: int,
+        companions: Collection[Companion] = ("slices", "volumes", "patients"),
+    ) -> None:
+        self.families, self.seed, self.companions = families, seed, companions
         self.batch = min(batch, len(families.index))
         order = np.argsort(families.patient, kind="stable")
         starts = np.flatnonzero(np.diff(families.patient[order])) + 1
@@ -68,19 +81,19 @@ class GroupSampler:
         return list(taken)
 
     def _group(self, members: np.ndarray, taken: dict[int, None], rng: np.random.Generator) -> list[int]:
-        """An anchor of this patient that is not in the batch yet, and up to three relatives; empty when all are."""
+        """An anchor of this patient that is not in the batch yet, and its companions; empty when all are."""
         free = [int(row) for row in members if int(row) not in taken]
         if not free:
             return []
         index, volume = self.families.index, self.families.volume
         anchor = free[int(rng.integers(len(free)))]
         group = [anchor]
-        for is_wanted in (
-            lambda row: volume[row] == volume[anchor] and abs(index[row] - index[anchor]) == 1,
-            lambda row: volume[row] == volume[anchor],
-            lambda row: True,
+        for companion, is_one in (
+            ("slices", lambda row: volume[row] == volume[anchor] and abs(index[row] - index[anchor]) == 1),
+            ("volumes", lambda row: volume[row] == volume[anchor]),
+            ("patients", lambda row: True),
         ):
-            found = [row for row in free if row not in group and is_wanted(row)]
+            found = [row for row in free if row not in group and is_one(row)] if companion in self.companions else []
             if found:
                 group.append(found[int(rng.integers(len(found)))])
         return group
