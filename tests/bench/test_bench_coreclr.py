@@ -8,6 +8,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from frugalseg.bench import BENCHES
 from frugalseg.bench.coreclr import (
     CORECLR,
     HEADLINE,
@@ -19,9 +20,10 @@ from frugalseg.bench.coreclr import (
 )
 from frugalseg.bench.outcome import write_outcome
 from frugalseg.bench.run import BenchRun, Wanted
+from frugalseg.cli.bench import run_bench
 from frugalseg.data.label import UNKNOWN, SemanticLabel
 from frugalseg.data.spec import open_data, parse_data_spec
-from frugalseg.errors import SettingsError
+from frugalseg.errors import SettingsError, WeightsError
 from frugalseg.learn.hardware import Hardware
 from frugalseg.report.results import read_results
 from frugalseg.strategies import STRATEGIES
@@ -104,6 +106,35 @@ def test_another_setting_is_refused_but_for_the_advice(finished):
     with pytest.raises(SettingsError, match="other settings of percent"):
         opened(finished.trials.out, percent=9)
     assert opened(finished.trials.out, **{"advice": None}).unfinished() == 0
+
+
+@pytest.fixture
+def without_weights(monkeypatch):
+    """A machine on which no weights lie."""
+
+    def absent(*_, **__):
+        raise WeightsError("they are absent; run `frugalseg models get lite-medsam`")
+
+    monkeypatch.setattr("frugalseg.generalists.registry.build_generalist", absent)
+
+
+def test_without_weights_the_frozen_arm_is_left_out_and_all_others_are_measured(
+    tmp_path, monkeypatch, capsys, without_weights
+):
+    small = replace(CORECLR.presets["quick"], data=DATA, seeds=1, arms=("coreclr-frozen", "random"))
+    monkeypatch.setitem(BENCHES, "coreclr", replace(CORECLR, presets={"quick": small}))
+    changes = [f"{key}={json.dumps(value)}" for key, value in TINY.items()]
+    run_bench("coreclr", Wanted(), tmp_path, changes=changes, hardware=Hardware(device="cpu", threads=1))
+    said = capsys.readouterr().out
+    assert "left out: coreclr-frozen, " in said
+    assert "frugalseg models get lite-medsam" in said
+    assert "arms random; seeds [0]" in said
+    assert read_results(tmp_path / "results.json").arms.keys() == {"random"}
+
+
+def test_the_frozen_arm_is_an_error_without_weights_where_it_was_asked_for(tmp_path, without_weights):
+    with pytest.raises(WeightsError, match="frugalseg models get lite-medsam"):
+        opened(tmp_path, "random", "coreclr-frozen")
 
 
 def test_jobs_lie_where_their_campaigns_do(finished):

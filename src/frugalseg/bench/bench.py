@@ -154,8 +154,9 @@ class Bench(Generic[S]):
     the keys that the terminal shows (``dice_at_*``: all that begin so); the first of them is the headline, or `curve`
     where jobs go in rounds: then it is drawn over the budget. `compare` are differences (arm, other arm, metric) to be
     tested over the seeds, those of ``aubc`` over seeds and patients. `check` raises, before any arm is measured, what
-    an arm's settings and data would raise hours later. `measure` yields how far it is and returns what it found: the
-    same job gives the same numbers, times apart.
+    an arm's settings and data would raise hours later. `optional` arms are left out where their weights are absent,
+    unless somebody has asked for them by name. `measure` yields how far it is and returns what it found: the same job
+    gives the same numbers, times apart.
     """
 
     name: str
@@ -168,6 +169,7 @@ class Bench(Generic[S]):
     compare: tuple[tuple[str, str, str], ...] = ()
     depends: Callable[[str, S], dict[str, Any]] = all_settings
     check: Callable[[str, S, BenchData], object] = nothing_to_check
+    optional: tuple[str, ...] = ()
     gallery_note: str = ""
     curve: str = ""
     uses_gpu: bool = False

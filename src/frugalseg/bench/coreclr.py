@@ -265,6 +265,7 @@ CORECLR = Bench(
     compare=tuple(_differences()),
     depends=depends,
     check=check,
+    optional=("coreclr-frozen",),
     gallery_note="The worst and the best test case of each arm after its last batch, with the first seed.",
     curve="dice",
     uses_gpu=True,

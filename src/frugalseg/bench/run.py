@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic
 
@@ -13,7 +13,7 @@ from pydantic import Field
 from frugalseg.bench.bench import Bench, BenchData, Course, Job, Measurement, PresetName, S, Source, Stage
 from frugalseg.campaign.trials import Trials, check_unchanged
 from frugalseg.data.spec import open_data, parse_data_spec
-from frugalseg.errors import DataError, SettingsError, lookup
+from frugalseg.errors import DataError, SettingsError, WeightsError, lookup
 from frugalseg.files import write_bytes, write_json
 from frugalseg.learn.hardware import Hardware
 from frugalseg.report.records import Panel
@@ -44,7 +44,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class BenchRun(Generic[S]):
-    """A bench with its data opened, its settings resolved, and the folder where its results are kept."""
+    """A bench with its data opened, its settings resolved, and the folder where its results are kept.
+
+    `left_out` are optional arms without weights, and the reason.
+    """
 
     bench: Bench[S]
     preset: PresetName
@@ -54,6 +57,7 @@ class BenchRun(Generic[S]):
     chosen: tuple[str, ...]
     hardware: Hardware
     words: dict[str, dict[str, Any]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def open(
@@ -62,7 +66,8 @@ class BenchRun(Generic[S]):
         """Resolves settings, opens the data, checks what lies in OUT.
 
         `changes` are applied to the preset's settings as `frugalseg.settings.override` does. Raises `SettingsError` for
-        unknown keys and arms, and when OUT holds results of other settings or data; `DataError` for unusable data.
+        unknown keys and arms, and when OUT holds results of other settings or data; `DataError` for unusable data;
+        `WeightsError` where an arm's weights are absent and it cannot be left out.
         """
         preset = lookup(bench.presets, wanted.preset, f"preset of {bench.name}")
         settings = parse(bench.settings, override(preset.settings, changes), where=f"settings of {bench.name}")
@@ -78,10 +83,15 @@ class BenchRun(Generic[S]):
         trials = Trials(out, arms, tuple(range(seeds)), fewer)
         found = cls(bench, wanted.preset, settings, data, trials, chosen, hardware)
         for arm in chosen:
-            found.words_of(arm)
             bench.check(arm, settings, data)
+            try:
+                found.words_of(arm)
+            except WeightsError as error:
+                if wanted.only or arm not in bench.optional:
+                    raise
+                found.left_out[arm] = str(error)
         found.check()
-        return found
+        return replace(found, chosen=tuple(arm for arm in chosen if arm not in found.left_out))
 
     @property
     def device(self) -> str:
@@ -92,7 +102,7 @@ class BenchRun(Generic[S]):
         """Raises `SettingsError` when a result in OUT was made with other settings or data."""
         for arm, seed in self.trials.pairs():
             file = self.trials.folder(arm, seed) / SETTINGS
-            if file.is_file():
+            if arm not in self.left_out and file.is_file():
                 kept = json.loads(file.read_text(encoding="utf-8"))
                 check_unchanged(file.parent, kept, self.words_of(arm))
 

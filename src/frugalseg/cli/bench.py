@@ -7,7 +7,7 @@ from pathlib import Path
 from frugalseg.bench import BENCHES
 from frugalseg.bench.outcome import write_outcome
 from frugalseg.bench.run import BenchRun, Progress, Wanted
-from frugalseg.cli.show import Bar, bar, command_line, console, results_table
+from frugalseg.cli.show import Bar, bar, command_line, console, results_table, say
 from frugalseg.errors import lookup
 from frugalseg.learn.hardware import Hardware
 from frugalseg.report.results import Results
@@ -18,6 +18,8 @@ def run_bench(name: str, wanted: Wanted, out: Path, *, changes: Sequence[str], h
     """Measures what is left of a bench, then prints the table and writes results.json and report.html."""
     bench = lookup(BENCHES, name, "bench")
     run = BenchRun.open(bench, out, wanted=wanted, changes=parse_assignments(changes), hardware=hardware)
+    for arm, reason in run.left_out.items():
+        say(f"left out: {arm}, for want of the generalist's weights ({reason})")
     hardware.limit_threads()
     console.print(
         f"{bench.name}, {run.preset}: {run.data.record().cases} cases of {run.data.record().name}; "
