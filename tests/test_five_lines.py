@@ -31,6 +31,13 @@ def test_five_lines(scans, tmp_path):
     assert len(list(fs.evaluate(model, pool))) == 4
 
 
+def test_what_is_bought_by_default_follows_from_strategy_and_scans():
+    pool = fs.phantom_pool("anatomy", n=3, shape=(20, 20, 16))
+    assert {(u.kind, u.axis) for u in fs.select(pool, "strided", budget=4)} == {("slice", 2)}
+    assert {(u.kind, u.axis) for u in fs.select(pool, "strided", budget=4, axis=0)} == {("slice", 0)}
+    assert {u.kind for u in fs.select(pool, "round-robin", budget=2)} == {"planes"}
+
+
 def test_every_public_name_can_be_had():
     assert all(getattr(fs, name) is not None for name in fs.__all__)
     assert set(fs.__all__) <= set(dir(fs))

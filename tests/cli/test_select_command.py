@@ -19,7 +19,7 @@ from frugalseg.data.image import Image
 from frugalseg.data.write import write_image
 from frugalseg.workspace import Workspace
 
-COLD = ("--strategy", "coreclr", "--unit", "slice", "--axis", "2")
+COLD = ("--strategy", "coreclr")
 
 
 @pytest.fixture
@@ -72,6 +72,64 @@ def test_the_next_round_names_what_was_drawn(capsys, work):
     drawn = {str(act.unit) for act in Workspace.open(work).drawn()}
     why = rows(done(capsys, "select", work, *COLD, "--budget", "1"))[0][2]
     assert re.match(r"nearest drawn: (.*), distance", why)[1] in drawn
+
+
+def scans_of(folder, *spacings):
+    """A folder of scans, each with one of these spacings along x, y, z."""
+    for k, spacing in enumerate(spacings):
+        array = np.random.default_rng(k).random((20, 18, 12)).astype(np.float32)
+        geometry = Geometry.from_affine(array.shape, np.diag([*spacing, 1.0]))
+        write_image(folder / f"v{k}.nii.gz", Image(array, geometry))
+    return folder
+
+
+@pytest.mark.parametrize(("spacing", "axis"), [((1, 1, 1), 2), ((1, 1, 5), 2), ((5, 1, 1), 0), ((1, 8, 2), 1)])
+def test_by_default_coreclr_asks_for_slices_across_the_axis_the_scans_are_paged_along(
+    capsys, tmp_path, monkeypatch, spacing, axis
+):
+    choose_by_place(monkeypatch)
+    work = tmp_path / "work"
+    done(capsys, "init", work, "--images", scans_of(tmp_path / "scans", *[spacing] * 3))
+    said = done(capsys, "select", work, "--strategy", "coreclr", "--budget", "12")
+    assert {(c.unit.kind, c.unit.axis) for c in wanted(work)} == {("slice", axis)}
+    assert len(wanted(work)) == 12
+    assert f"slices across axis {axis}, along which 3 of 3 scans are paged; --axis names another" in said
+    turn = Workspace.open(work).rounds()[0]
+    assert (turn.settings["unit"], turn.settings["axis"]) == ("slice", axis)
+
+
+def test_scans_that_are_paged_along_another_axis_are_counted(capsys, tmp_path):
+    scans = scans_of(tmp_path / "scans", (1, 1, 5), (4, 1, 1), (1, 1, 5), (1, 1, 3))
+    done(capsys, "init", tmp_path / "work", "--images", scans)
+    said = done(capsys, "select", tmp_path / "work", "--strategy", "strided")
+    assert "slices across axis 2, along which 3 of 4 scans are paged" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "bought"),
+    [
+        (("--strategy", "strided"), ("slice", 2)),
+        (("--strategy", "strided", "--axis", "0"), ("slice", 0)),
+        (("--strategy", "strided", "--unit", "planes"), ("planes", -1)),
+        (("--strategy", "strided", "--unit", "image"), ("image", -1)),
+        (("--strategy", "strided", "--placement", "centre"), ("planes", -1)),
+        ((), ("planes", -1)),
+        (("--strategy", "entropy"), ("planes", -1)),
+        (("--unit", "slice"), ("slice", 2)),
+        (("--placement", "parallel"), ("slice", 2)),
+        (("--placement", "parallel", "--axis", "1"), ("slice", 1)),
+    ],
+)
+def test_unit_and_axis_are_those_that_were_named_or_those_of_strategy_and_scans(capsys, work, words, bought):
+    said = done(capsys, "select", work, "--units", "2", *words)
+    assert {(c.unit.kind, c.unit.axis) for c in wanted(work)} == {bought}
+    assert ("along which 3 of 3 scans are paged" in said) == (bought == ("slice", 2))
+
+
+def test_images_are_asked_for_whole_and_have_no_axis(capsys, tmp_path):
+    done(capsys, "init", tmp_path / "work", "--data", "phantom=shapes,n=6,shape=32x32")
+    assert "axis" not in done(capsys, "select", tmp_path / "work", "--strategy", "strided", "--units", "2")
+    assert {choice.unit.kind for choice in wanted(tmp_path / "work")} == {"image"}
 
 
 def test_who_cannot_say_why_says_nothing(capsys, work):

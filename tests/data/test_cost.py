@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from frugalseg.data.cost import CostModel, drawn_slices, n_strokes, outline_length, stroke_length
+from frugalseg.data.cost import CostModel, drawn_slices, n_strokes, outline_length, paging_axis, stroke_length
 from frugalseg.data.geometry import Geometry
 from frugalseg.data.label import UNKNOWN, SemanticLabel
 from frugalseg.data.unit import Unit
@@ -77,3 +77,17 @@ def test_a_2d_image_is_one_slice():
     geometry = Geometry.plain((10, 10))
     label = SemanticLabel(square(), CLASSES)
     assert MODEL.seconds(label, Unit("c"), geometry) == 5 + 14
+
+
+@pytest.mark.parametrize(
+    ("spacings", "axis"),
+    [
+        ([(1, 1, 1)], 2),
+        ([(5, 1, 1), (5, 1, 1), (1, 1, 5)], 0),
+        ([(5, 1, 1), (1, 1, 5)], 2),
+        ([(1, 1), (1, 5, 1)], 1),
+        ([(1, 1)], None),
+    ],
+)
+def test_most_volumes_say_along_which_axis_they_are_paged(spacings, axis):
+    assert paging_axis(Geometry.plain((4,) * len(spacing), spacing) for spacing in spacings) == axis

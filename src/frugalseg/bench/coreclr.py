@@ -24,12 +24,11 @@ from frugalseg.campaign.chosen import chosen
 from frugalseg.campaign.outcome import advice, curve, extremes
 from frugalseg.campaign.settings import CampaignSettings
 from frugalseg.campaign.simulate import Simulation
-from frugalseg.data.cost import paging_axes
+from frugalseg.data.cost import paging_axis
 from frugalseg.data.enclosing import enclosed
 from frugalseg.data.label import UNKNOWN
 from frugalseg.data.pool import Pool
 from frugalseg.data.spec import split_data
-from frugalseg.data.unit import Unit
 from frugalseg.errors import SettingsError, lookup
 from frugalseg.methods import method_settings
 from frugalseg.settings import Settings, parse
@@ -210,10 +209,8 @@ def _options(settings: CoreClrSettings) -> dict[str, Any]:
 
 def _axis(pool: Pool, settings: CoreClrSettings) -> int | None:
     """Across which axis slices lie; None for 2D images."""
-    case = pool.cases[0]
-    if case.geometry.ndim == 2:
-        return None
-    return paging_axes(Unit(case.id), case.geometry)[0] if settings.axis is None else settings.axis
+    found = paging_axis(case.geometry for case in pool.cases)
+    return found if found is None or settings.axis is None else settings.axis
 
 
 def _n_slices(shape: tuple[int, ...], axis: int | None) -> int:

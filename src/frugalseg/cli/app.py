@@ -28,6 +28,8 @@ EMBEDDED = "chosen: what a round has asked for so far; all: every image; views: 
 
 BOUGHT = "How many units to buy in this round; below 1 a part of all. Both names are the same."
 
+UNIT = "What one act of annotation buys: image, slice or planes; by default what the strategy is made for."
+
 Folder = Annotated[Path, typer.Argument(help="A workspace: the folder that `frugalseg init` made.")]
 Changes = Annotated[list[str] | None, typer.Option("--set", help="Changes a setting: KEY=VALUE. May be repeated.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same machine: same result.")]
@@ -119,14 +121,16 @@ def init(
     verbs.init(folder, source, test=test, on_error=on_error, seed=seed)
 
 
-@app.command(**_example("frugalseg select work --strategy round-robin --units 8 --unit planes"))
+@app.command(**_example("frugalseg select work --strategy coreclr --budget 12"))
 def select(
     folder: Folder,
     strategy: Annotated[str, typer.Option(help="Which rule ranks the units.")] = "random",
     units: Annotated[float, typer.Option("--units", "--budget", help=BOUGHT)] = 4,
-    unit: Annotated[str, typer.Option(help="What one act of annotation buys: image, slice or planes.")] = "planes",
-    axis: Annotated[int, typer.Option(help="Array axis that slices lie across.")] = 0,
-    placement: Annotated[str, typer.Option(help="Where three planes go.")] = "middle-third",
+    unit: Annotated[str | None, typer.Option(help=UNIT)] = None,
+    axis: Annotated[
+        int | None, typer.Option(help="Array axis that slices lie across; by default that of the scans' own slices.")
+    ] = None,
+    placement: Annotated[str | None, typer.Option(help="Where three planes go; middle-third by default.")] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Changes a setting of the strategy: KEY=VALUE. May be repeated.")
     ] = None,

@@ -15,6 +15,7 @@ from frugalseg.campaign.settings import Purchase, read_campaign
 from frugalseg.campaign.simulate import CAMPAIGN, Simulation
 from frugalseg.cli.show import bar, console, listing, say, table
 from frugalseg.data.checks import Finding, check_pool, raise_on_errors
+from frugalseg.data.cost import paging_axis
 from frugalseg.data.pool import Pool
 from frugalseg.data.spec import open_data, parse_data_spec, split_data
 from frugalseg.errors import DataError, SettingsError, lookup
@@ -28,6 +29,8 @@ from frugalseg.protocols import protocol_scores, under_protocol
 from frugalseg.settings import override, parse, parse_assignments
 from frugalseg.specialist.model import Model
 from frugalseg.specialist.plan import DERIVED, Plan, make_plan, read_plan
+from frugalseg.strategies import STRATEGIES
+from frugalseg.strategies.placement import PARALLEL
 from frugalseg.strategies.reasons import Choice
 from frugalseg.training import GENERALIST_LABELS, TrainSettings
 from frugalseg.workspace import Workspace
@@ -108,18 +111,38 @@ def _describe(pool: Pool, *, n_left_out: int) -> None:
 
 
 def select(folder: Path, wanted: Mapping[str, Any], *, changes: Sequence[str], seed: int) -> None:
-    """Opens a round and says what it wants; the changes are those of the strategy's own settings."""
+    """Opens a round and says what it wants; the changes are those of the strategy's own settings.
+
+    A unit that is None is the strategy's own, an axis that is None the one along which the scans are paged.
+    """
     workspace = Workspace.open(folder)
     options = override({}, parse_assignments(changes))
-    purchase = parse(Purchase, {**wanted, "options": options}, where="frugalseg select")
+    given = {key: value for key, value in wanted.items() if value is not None}
+    purchase = parse(Purchase, {**given, "options": options}, where="frugalseg select")
     before = workspace.rounds()
     if before and not before[-1].is_closed:
         say("the last round is still open, so nothing new is chosen: these are its units, and training closes it")
+    else:
+        purchase = _completed(purchase, rounds.training_pool(workspace))
     units = rounds.choose(workspace, purchase, seed=seed)
     ranked = enumerate(choices_of(workspace, workspace.rounds()[-1]), 1)
     _list_choices([(rank, choice) for rank, choice in ranked if choice.unit in units])
     say(f"{len(units)} units to draw: frugalseg annotate {quote(str(folder))}")
     say(f"what they look like: frugalseg report {quote(str(folder))}")
+
+
+def _completed(purchase: Purchase, pool: Pool) -> Purchase:
+    """With the unit and the axis that nobody gave, and says the axis. Who places something, wants planes."""
+    given, geometries = purchase.model_fields_set, [case.geometry for case in pool.cases]
+    if not {"unit", "placement"} & given:
+        purchase = purchase.model_copy(update={"unit": STRATEGIES[purchase.strategy].unit})
+    axis = paging_axis(geometries)
+    has_slices = purchase.unit == "slice" or (purchase.unit == "planes" and purchase.placement in PARALLEL)
+    if "axis" in given or axis is None or not has_slices:
+        return purchase
+    n = sum(paging_axis([geometry]) == axis for geometry in geometries)
+    say(f"slices across axis {axis}, along which {n} of {len(geometries)} scans are paged; --axis names another")
+    return purchase.model_copy(update={"axis": axis})
 
 
 def _list_choices(ranked: Sequence[tuple[int, Choice]]) -> None:

@@ -1,6 +1,7 @@
 """What an annotation costs in seconds of a person's time, counted from what was drawn."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from pydantic import Field
@@ -51,6 +52,12 @@ def paging_axes(unit: Unit, geometry: Geometry) -> list[int]:
         return [0, 1, 2]
     thick = max(range(geometry.ndim), key=lambda axis: (round(geometry.spacing[axis], 3), axis))
     return [unit.axis if unit.kind == "slice" else thick]
+
+
+def paging_axis(geometries: Iterable[Geometry]) -> int | None:
+    """The axis across which a person pages through most of these volumes, the last of several; None for 2D images."""
+    votes = Counter(paging_axes(Unit(""), geometry)[0] for geometry in geometries if geometry.ndim == 3)
+    return max(votes, key=lambda axis: (votes[axis], axis), default=None)
 
 
 def is_outlined(part: np.ndarray) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from frugalseg.data.cost import paging_axis
 from frugalseg.data.pool import Pool, PoolView
 from frugalseg.data.unit import Unit, UnitKind
 from frugalseg.errors import SettingsError, lookup
@@ -49,10 +50,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StrategyEntry:
-    """One line of the registry: how a strategy is built of its settings, and which these are by default."""
+    """One line of the registry: how a strategy is built of its settings, which these are by default, and what
+    `frugalseg select` buys by it where nobody says a unit.
+    """
 
     build: Callable[[Any], Strategy]
     settings: Settings
+    unit: UnitKind = "planes"
 
 
 def _plain(strategy: Strategy) -> StrategyEntry:
@@ -60,9 +64,14 @@ def _plain(strategy: Strategy) -> StrategyEntry:
     return StrategyEntry(lambda _: strategy, Settings())
 
 
+def _of_slices(build: Callable[[Any], Strategy], settings: Settings) -> StrategyEntry:
+    """The line of a strategy that compares slices."""
+    return StrategyEntry(build, settings, "slice")
+
+
 STRATEGIES: Mapping[str, StrategyEntry] = {
     "random": _plain(Random()),
-    "strided": _plain(Strided()),
+    "strided": _of_slices(lambda _: Strided(), Settings()),
     "round-robin": _plain(RoundRobin()),
     "foreground-random": _plain(ForegroundRandom()),
     "entropy": _plain(Entropy()),
@@ -75,17 +84,17 @@ STRATEGIES: Mapping[str, StrategyEntry] = {
     "clasp-pe": StrategyEntry(ClaspPE, ClaspPESettings()),
     "bald": _plain(Bald()),
     "variance-ratio": _plain(VarianceRatio()),
-    "coreset": StrategyEntry(partial(Coreset, features), CoresetSettings()),
-    "coreset-pixels": StrategyEntry(partial(Coreset, pixels), CoresetSettings()),
-    "typiclust": StrategyEntry(TypiClust.self_supervised, TypiClustSettings()),
-    "probcover": StrategyEntry(ProbCover.self_supervised, ProbCoverSettings()),
-    "vaal": StrategyEntry(Vaal, VaalSettings()),
-    "coregcn": StrategyEntry(partial(CoreGcn, features), GcnSettings()),
-    "coreclr": StrategyEntry(CoreClr.learnt, CoverSettings()),
-    "coreclr-mfc": StrategyEntry(CoreClr.learnt, CoverSettings(cover="centre", distance=MultiFeatureSettings())),
-    "coreclr-frozen": StrategyEntry(CoreClr.frozen, FrozenCoverSettings()),
-    "coreclr-k-centre": StrategyEntry(CoreClr.learnt, CoverSettings(cover="centre")),
-    "coreclr-paper": StrategyEntry(CoreClr.learnt, CoverSettings(cover="centre", encoder=PRESETS["paper"])),
+    "coreset": _of_slices(partial(Coreset, features), CoresetSettings()),
+    "coreset-pixels": _of_slices(partial(Coreset, pixels), CoresetSettings()),
+    "typiclust": _of_slices(TypiClust.self_supervised, TypiClustSettings()),
+    "probcover": _of_slices(ProbCover.self_supervised, ProbCoverSettings()),
+    "vaal": _of_slices(Vaal, VaalSettings()),
+    "coregcn": _of_slices(partial(CoreGcn, features), GcnSettings()),
+    "coreclr": _of_slices(CoreClr.learnt, CoverSettings()),
+    "coreclr-mfc": _of_slices(CoreClr.learnt, CoverSettings(cover="centre", distance=MultiFeatureSettings())),
+    "coreclr-frozen": _of_slices(CoreClr.frozen, FrozenCoverSettings()),
+    "coreclr-k-centre": _of_slices(CoreClr.learnt, CoverSettings(cover="centre")),
+    "coreclr-paper": _of_slices(CoreClr.learnt, CoverSettings(cover="centre", encoder=PRESETS["paper"])),
 }
 
 
@@ -135,14 +144,18 @@ def select(
     strategy: str = "random",
     *,
     budget: int,
-    unit: UnitKind = "planes",
-    axis: int = 0,
+    unit: UnitKind | None = None,
+    axis: int | None = None,
     seed: int = 0,
     model: "Model | None" = None,
 ) -> list[Unit]:
     """The units of a pool to label next; `model` is the current specialist, if there is one.
 
-    For 2D images the unit is the whole image, whatever is asked for. Raises `SettingsError` for an unknown strategy.
+    The unit is by default the strategy's own: slices for `coreclr` and its like, else three planes. Slices lie across
+    the axis along which the scans are paged, or the one that is named. For 2D images the unit is the whole image,
+    whatever is asked for. Raises `SettingsError` for an unknown strategy.
     """
-    view = view_of(pool, [model] if model else [], unit=unit, axis=axis)
+    kind = unit or lookup(STRATEGIES, strategy, "strategy").unit
+    across = paging_axis(case.geometry for case in pool.cases) if axis is None else axis
+    view = view_of(pool, [model] if model else [], unit=kind, axis=across or 0)
     return [choice.unit for choice in choices(view, strategy, budget, seed=seed)]
