@@ -244,7 +244,7 @@ class GeneralistLabels:
 
 
 def n_held_out(share: float, n_labelled: int) -> int:
-    """How many of the drawn cases are held out: the nearest number, and never all of them."""
+    """How many of the drawn cases are held out: the nearest number (of two the even one), and never all of them."""
     return max(0, min(round(share * n_labelled), n_labelled - 1))
 
 

@@ -24,9 +24,11 @@ from frugalseg.cli.bench import run_bench
 from frugalseg.data.label import UNKNOWN, SemanticLabel
 from frugalseg.data.spec import open_data, parse_data_spec
 from frugalseg.errors import SettingsError, WeightsError
+from frugalseg.files import write_json
 from frugalseg.learn.hardware import Hardware
 from frugalseg.report.results import read_results
 from frugalseg.strategies import STRATEGIES
+from view_worlds import BrightInBox
 
 DATA = "phantom=anatomy,n=5,shape=16x16x16"
 TINY = {
@@ -135,6 +137,17 @@ def test_without_weights_the_frozen_arm_is_left_out_and_all_others_are_measured(
 def test_the_frozen_arm_is_an_error_without_weights_where_it_was_asked_for(tmp_path, without_weights):
     with pytest.raises(WeightsError, match="frugalseg models get lite-medsam"):
         opened(tmp_path, "random", "coreclr-frozen")
+
+
+def test_without_weights_results_of_the_frozen_arm_are_compared_by_all_else(tmp_path, monkeypatch, without_weights):
+    with monkeypatch.context() as there:
+        there.setattr("frugalseg.generalists.registry.build_generalist", lambda *_, **__: BrightInBox(fingerprint="f1"))
+        words = opened(tmp_path, "coreclr-frozen").words_of("coreclr-frozen")
+    assert words["weights"] == "f1"
+    write_json(tmp_path / "coreclr-frozen" / "seed-0" / "settings.json", words)
+    opened(tmp_path, "random")
+    with pytest.raises(SettingsError, match="percent"):
+        opened(tmp_path, "random", percent=7)
 
 
 def test_jobs_lie_where_their_campaigns_do(finished):

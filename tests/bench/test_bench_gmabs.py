@@ -10,7 +10,7 @@ from frugalseg.bench.gmabs import ARMS, GMABS, GmAbsBenchSettings, campaign_of
 from frugalseg.bench.labels import (
     ClassQuality,
     LabelQuality,
-    harmful_classes,
+    classes_below_teacher,
     label_metrics,
     label_panel,
     label_qualities,
@@ -73,7 +73,7 @@ def test_every_arm_but_the_bound_ends_with_the_same_number_of_planes(finished):
 def test_arms_with_a_generalist_say_what_its_labels_were_worth(finished):
     for arm in RUN:
         metrics = finished.measured(arm, 0).metrics
-        keys = {"dice_labels", "dice_denoised", "dice_teacher", "trust", "harmful", "harmful_taught"}
+        keys = {"dice_labels", "dice_denoised", "dice_teacher", "trust", "harmful", "below_teacher"}
         assert ("dice_generalist" in metrics) == (arm == "full")
         assert keys <= set(metrics) if arm.startswith("full") else not keys & set(metrics)
 
@@ -209,18 +209,18 @@ def test_labels_below_the_teacher_are_called_harmful_and_whether_they_taught(tru
     qualities = [at(step, 0.6, teacher=teacher, trust=trust) for step in (10, 20)]
     assert label_panel(qualities, title="full").title == f"full, {said}"
     metrics = label_metrics(qualities)
-    assert metrics["harmful"] == (teacher > 0.6)
-    assert metrics["harmful_taught"] == (teacher > 0.6 and trust > 0)
+    assert metrics["below_teacher"] == (teacher > 0.6)
+    assert metrics["harmful"] == (teacher > 0.6 and trust > 0)
 
 
 def test_labels_that_were_harmful_once_are_called_so():
-    assert harmful_classes([at(10, 0.6), at(20, 0.8)]) == {"LV": True}
-    assert harmful_classes([at(10, 0.8), at(20, 0.8)]) == {}
-    assert harmful_classes([at(10, 0.6, trust=0.0), at(20, 0.6)]) == {"LV": True}
+    assert classes_below_teacher([at(10, 0.6), at(20, 0.8)]) == {"LV": True}
+    assert classes_below_teacher([at(10, 0.8), at(20, 0.8)]) == {}
+    assert classes_below_teacher([at(10, 0.6, trust=0.0), at(20, 0.6)]) == {"LV": True}
 
 
 def test_a_class_that_is_not_asked_about_again_is_not_called_harmful_for_its_silence():
-    assert harmful_classes([at(10, 0.8, trust=0.0), at(20, 0.0, trust=0.0)]) == {}
+    assert classes_below_teacher([at(10, 0.8, trust=0.0), at(20, 0.0, trust=0.0)]) == {}
 
 
 def test_the_arm_as_published_asks_and_learns_as_the_script_does():

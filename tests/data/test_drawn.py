@@ -38,6 +38,11 @@ def test_strokes_are_drawn_in_the_slices_of_the_axis_that_was_asked_for(axis):
     assert is_slice_drawn(stroke, axis).nonzero()[0].tolist() == [2]
 
 
+def test_a_stroke_along_a_whole_row_or_around_the_border_is_a_stroke():
+    border = known(np.s_[1, 0, :], np.s_[1, -1, :], np.s_[1, :, 0], np.s_[1, :, -1], np.s_[3, 2, :])
+    assert is_slice_drawn(border).tolist() == [False, True, False, True]
+
+
 def test_strokes_in_planes_that_were_bought_belong_to_no_other_slice():
     across = known(np.s_[:, 2, 1:6], np.s_[1, 3:5, 4])
     planes = Unit("c", "planes", index=(1, 2, 7))

@@ -142,6 +142,10 @@ def all_settings(arm: str, settings: Settings) -> dict[str, Any]:
     return settings.model_dump(mode="json")
 
 
+def no_weights(_arm: str, _settings: Settings) -> None:
+    """For benches whose arms need none, or say so in what they depend on."""
+
+
 def nothing_to_check(_arm: str, _settings: Settings, _data: BenchData) -> None:
     """For benches whose arms are right when their settings are."""
 
@@ -154,9 +158,10 @@ class Bench(Generic[S]):
     the keys that the terminal shows (``dice_at_*``: all that begin so); the first of them is the headline, or `curve`
     where jobs go in rounds: then it is drawn over the budget. `compare` are differences (arm, other arm, metric) to be
     tested over the seeds, those of ``aubc`` over seeds and patients. `check` raises, before any arm is measured, what
-    an arm's settings and data would raise hours later. `optional` arms are left out where their weights are absent,
-    unless somebody has asked for them by name. `measure` yields how far it is and returns what it found: the same job
-    gives the same numbers, times apart.
+    an arm's settings and data would raise hours later. `weights` is the fingerprint of those an arm needs, on which its
+    result depends too; it raises `WeightsError` where they are absent. Then `optional` arms are left out, unless
+    somebody has asked for them by name. `measure` yields how far it is and returns what it found: the same job gives
+    the same numbers, times apart.
     """
 
     name: str
@@ -168,6 +173,7 @@ class Bench(Generic[S]):
     measure: Callable[[Job[S]], Generator[Stage, None, Measurement]]
     compare: tuple[tuple[str, str, str], ...] = ()
     depends: Callable[[str, S], dict[str, Any]] = all_settings
+    weights: Callable[[str, S], str | None] = no_weights
     check: Callable[[str, S, BenchData], object] = nothing_to_check
     optional: tuple[str, ...] = ()
     gallery_note: str = ""

@@ -108,18 +108,21 @@ def arms_of(_settings: CoreClrSettings) -> tuple[str, ...]:
 
 
 def depends(arm: str, settings: CoreClrSettings) -> dict[str, Any]:
-    """All settings but the advice, those of strategy and method with their defaults, and the weights where a generalist
-    sees the pictures: they are needed at once.
-    """
+    """All settings but the advice, and those of strategy and method with their defaults."""
     words = settings.model_dump(mode="json", exclude={"advice"})
     words["strategy"] = lookup(STRATEGIES, arm, "strategy").settings.model_dump(mode="json")
     words["options"] = method_settings(settings.train.method, _options(settings)).model_dump(mode="json")
+    return words
+
+
+def weights(arm: str, _settings: CoreClrSettings) -> str | None:
+    """Those of the generalist that sees the pictures, where one does."""
     if arm != "coreclr-frozen":
-        return words
+        return None
     from frugalseg.generalists.registry import build_generalist
 
     frozen = FrozenGeneralist()
-    return {**words, "weights": build_generalist(frozen.name, input_size=frozen.input_size).info.fingerprint}
+    return build_generalist(frozen.name, input_size=frozen.input_size).info.fingerprint
 
 
 def campaign_of(arm: str, seed: int, *, pool: Pool, data: str, settings: CoreClrSettings) -> CampaignSettings:
@@ -261,6 +264,7 @@ CORECLR = Bench(
     measure=measure,
     compare=tuple(_differences()),
     depends=depends,
+    weights=weights,
     check=check,
     optional=("coreclr-frozen",),
     gallery_note="The worst and the best test case of each arm after its last batch, with the first seed.",

@@ -7,8 +7,8 @@ drawn whole: what labels could buy.
 
 Beside the specialist's Dice the arms with a generalist say how good its labels were on the scans nobody has drawn,
 before and after confident learning, and how good the teacher that prompted it was on the same voxels. Labels below the
-teacher are harmful; `harmful_taught` counts those whose weight the guard has not taken. `dice_generalist` of the arm
-`full` is the generalist alone on the test scans, prompted by the final model.
+teacher are harmful: `below_teacher` counts such classes, `harmful` those whose weight the guard has not taken.
+`dice_generalist` of the arm `full` is the generalist alone on the test scans, prompted by the final model.
 """
 
 import math
@@ -132,15 +132,19 @@ def arms_of(_settings: GmAbsBenchSettings) -> tuple[str, ...]:
 
 
 def depends(arm: str, settings: GmAbsBenchSettings) -> dict[str, Any]:
-    """All settings, those of the method with its defaults, and the weights of the generalist where one is asked."""
+    """All settings, and those of the method with its defaults."""
     method, options = _method(arm, settings)
     options = method_settings(method, options).model_dump(mode="json")
-    words = {**settings.model_dump(mode="json"), "method": method, "options": options}
-    if method != "gmabs":
-        return words
+    return {**settings.model_dump(mode="json"), "method": method, "options": options}
+
+
+def weights(arm: str, settings: GmAbsBenchSettings) -> str | None:
+    """Those of the generalist, where one is asked."""
+    if _method(arm, settings)[0] != "gmabs":
+        return None
     from frugalseg.generalists.registry import build_generalist
 
-    return {**words, "weights": build_generalist(settings.generalist).info.fingerprint}
+    return build_generalist(settings.generalist).info.fingerprint
 
 
 def campaign_of(arm: str, seed: int, *, pool: Pool, data: str, settings: GmAbsBenchSettings) -> CampaignSettings:
@@ -309,8 +313,8 @@ GMABS = Bench(
         "dice_denoised",
         "dice_teacher",
         "trust_*",
+        "below_teacher",
         "harmful",
-        "harmful_taught",
         "dice_generalist",
         "seconds",
     ),
@@ -324,6 +328,7 @@ GMABS = Bench(
         ("dense", "full", "dice"),
     ),
     depends=depends,
+    weights=weights,
     check=check,
     gallery_note="The generalist’s labels over the training, on some slices, then the worst and the best test case.",
     uses_gpu=True,

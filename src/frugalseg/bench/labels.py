@@ -36,8 +36,8 @@ class ClassQuality:
     trust: float
 
     @property
-    def is_harmful(self) -> bool:
-        """The labels are worse than what the teacher knows already."""
+    def is_below_teacher(self) -> bool:
+        """The labels are worse than what the teacher knows already: harmful where they are learnt from."""
         return self.labels < self.teacher
 
 
@@ -49,15 +49,15 @@ class LabelQuality:
     classes: tuple[ClassQuality, ...]
 
 
-def harmful_classes(qualities: Sequence[LabelQuality]) -> dict[str, bool]:
-    """The classes whose labels were harmful at some refresh, and whether such labels were learnt from.
+def classes_below_teacher(qualities: Sequence[LabelQuality]) -> dict[str, bool]:
+    """The classes whose labels were worse than the teacher at some refresh, and whether such labels were learnt from.
 
     Behind the first refresh a class without trust does not count: it may not have been asked about again.
     """
     found: dict[str, bool] = {}
     for k, quality in enumerate(qualities):
         for c in quality.classes:
-            if c.is_harmful and (c.trust > 0 or k == 0):
+            if c.is_below_teacher and (c.trust > 0 or k == 0):
                 found[c.name] = found.get(c.name, False) or c.trust > 0
     return {c.name: found[c.name] for c in qualities[-1].classes if c.name in found}
 
@@ -66,13 +66,13 @@ def label_metrics(qualities: Sequence[LabelQuality]) -> dict[str, float]:
     """``dice_labels``, ``dice_denoised``, ``dice_teacher`` and ``trust``: means over the classes, then each class's.
 
     A class's numbers are those of the last refresh, and of the first for one that the guard does not trust: it may not
-    have been asked about again. ``harmful`` is the number of classes whose labels were worse than the teacher at some
-    refresh, ``harmful_taught`` that of those that were learnt from all the same.
+    have been asked about again. ``below_teacher`` is the number of classes whose labels were worse than the teacher at
+    some refresh, ``harmful`` that of those that were learnt from all the same.
     """
     first, last = qualities[0].classes, qualities[-1].classes
     classes = [b if b.trust > 0 else a for a, b in zip(first, last, strict=True)]
-    harmful = harmful_classes(qualities)
-    found = {"harmful": float(len(harmful)), "harmful_taught": float(sum(harmful.values()))}
+    below = classes_below_teacher(qualities)
+    found = {"below_teacher": float(len(below)), "harmful": float(sum(below.values()))}
     for key, name in (
         ("dice_labels", "labels"),
         ("dice_denoised", "denoised"),
@@ -138,7 +138,7 @@ def label_panel(qualities: Sequence[LabelQuality], *, title: str) -> Panel:
     from matplotlib.figure import Figure
 
     names = [c.name for c in qualities[-1].classes]
-    harmful = harmful_classes(qualities)
+    harmful = classes_below_teacher(qualities)
     steps = [q.step for q in qualities]
     with plain_style():
         figure = Figure((0.8 + 2.6 * len(names), 2.3), dpi=100, facecolor=PAPER, layout="tight")

@@ -90,8 +90,9 @@ class BenchRun(Generic[S]):
                 if wanted.only or arm not in bench.optional:
                     raise
                 found.left_out[arm] = str(error)
+        found = replace(found, chosen=tuple(arm for arm in chosen if arm not in found.left_out))
         found.check()
-        return replace(found, chosen=tuple(arm for arm in chosen if arm not in found.left_out))
+        return found
 
     @property
     def device(self) -> str:
@@ -99,12 +100,21 @@ class BenchRun(Generic[S]):
         return self.hardware.accelerator() if self.bench.uses_gpu else "cpu"
 
     def check(self) -> None:
-        """Raises `SettingsError` when a result in OUT was made with other settings or data."""
+        """Raises `SettingsError` when a result in OUT was made with other settings or data.
+
+        Absent weights are not compared, where nobody needs them now.
+        """
         for arm, seed in self.trials.pairs():
             file = self.trials.folder(arm, seed) / SETTINGS
-            if arm not in self.left_out and file.is_file():
+            if file.is_file():
                 kept = json.loads(file.read_text(encoding="utf-8"))
-                check_unchanged(file.parent, kept, self.words_of(arm))
+                try:
+                    words = self.words_of(arm)
+                except WeightsError:
+                    if arm in self.chosen:
+                        raise
+                    words = self._words(arm) | {key: kept[key] for key in ("weights",) if key in kept}
+                check_unchanged(file.parent, kept, words)
 
     def run(self) -> Iterator[Progress]:
         """Measures each chosen (arm, seed) that is neither finished nor held by another process."""
@@ -156,14 +166,22 @@ class BenchRun(Generic[S]):
         self.trials.finish(job.arm, job.seed, kept)
 
     def words_of(self, arm: str) -> dict[str, Any]:
-        """What the results of an arm depend on, as JSON; found out once, for it may have to read weights."""
+        """What the results of an arm depend on, as JSON; found out once, for it may have to read weights.
+
+        Raises `WeightsError` where these are absent.
+        """
         if arm not in self.words:
-            data = {"data": self.data.main.words()}
-            if self.data.test is not None:
-                data["test data"] = self.data.test.words()
-            words = {"bench": self.bench.name, **self.bench.depends(arm, self.settings), **data}
-            self.words[arm] = json.loads(json.dumps(words))
+            weights = self.bench.weights(arm, self.settings)
+            self.words[arm] = self._words(arm) | ({} if weights is None else {"weights": weights})
         return self.words[arm]
+
+    def _words(self, arm: str) -> dict[str, Any]:
+        """The same but for the weights."""
+        data = {"data": self.data.main.words()}
+        if self.data.test is not None:
+            data["test data"] = self.data.test.words()
+        words = {"bench": self.bench.name, **self.bench.depends(arm, self.settings), **data}
+        return dict(json.loads(json.dumps(words)))
 
 
 def _opened(text: str) -> Source:

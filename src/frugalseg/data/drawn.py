@@ -14,12 +14,12 @@ def is_slice_drawn(
     """Which slices of a volume across an axis somebody has drawn; `acts` are the units of it that were bought.
 
     Drawn is what was bought as a slice, as one of three planes or with the whole volume, a slice that is known
-    everywhere, and one with strokes that belong to no act. Planes across another axis leave a line in every slice: a
-    slice of which nothing but whole lines is known was looked at by nobody.
+    everywhere, and one with strokes that belong to no act. Planes across another axis that came with the data leave a
+    line in every slice: a slice of which nothing but these is known was looked at by nobody.
     """
     whole, strokes = np.moveaxis(known, axis, 0), np.moveaxis(_beyond(known, acts), axis, 0)
-    in_lines = whole.all(2, keepdims=True) | whole.all(1, keepdims=True)
-    drawn = np.asarray((strokes & ~in_lines).any((1, 2)) | whole.all((1, 2)))
+    in_planes = whole.all((0, 2), keepdims=True) | whole.all((0, 1), keepdims=True)
+    drawn = np.asarray((strokes & ~in_planes).any((1, 2)) | whole.all((1, 2)))
     for unit in acts:
         drawn[_bought_slices(unit, axis)] = True
     return drawn

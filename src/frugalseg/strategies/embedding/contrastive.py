@@ -14,10 +14,10 @@ Source: CoreCLR / "Integrating Deep Metric Learning with Coreset for Active Lear
 
 We differ: (a) positives are those whom the mask names (`frugalseg.learn.contrast`); (b) relatives are no negatives of
 the NT-Xent term, which would work against the group terms, unless `mates_repel`; (c) everything is seeded, batches hold
-64 slices of 16 patients instead of 9 of 3, AdamW with gradients clipped at 12 takes the place of Adam, and the learning
-rate falls along a cosine; (d) group norm and fresh weights instead of ImageNet's; (e) temperature 0.1: with 0.5 and a
-few hundred steps the encoder knew its patients less well after training than before; (f) features are standardised over
-the pool and have length 1.
+64 slices (of 16 patients with all three group terms) instead of 9 of 3, AdamW with gradients clipped at 12 takes the
+place of Adam, and the learning rate falls along a cosine; (d) group norm and fresh weights instead of ImageNet's; (e)
+temperature 0.1: with 0.5 and a few hundred steps the encoder knew its patients less well after training than before;
+(f) features are standardised over the pool and have length 1.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ from frugalseg.seeds import derive
 from frugalseg.settings import Settings
 from frugalseg.strategies.embedding.embedder import kept, standardised
 from frugalseg.strategies.embedding.encoder import NORM_GROUPS, Encoder, projection
-from frugalseg.strategies.embedding.groups import Companion, Families, GroupSampler, families_of
+from frugalseg.strategies.embedding.groups import COMPANIONS, Companion, Families, GroupSampler, families_of
 from frugalseg.strategies.embedding.pictures import Picture, fingerprint, read_pixels
 from frugalseg.strategies.embedding.retrieval import Retrieval, retrieval
 from frugalseg.strategies.embedding.views import ViewSettings, make_views
@@ -237,10 +237,15 @@ class GroupContrastive:
         with held(run.folder, wait=True):
             return kept(run.folder / "features.npy", lambda: _learnt(run))
 
+    def _form(self) -> list[tuple[Companion, ...]]:
+        """Tells batches without some companion from those of an earlier version, which always had all three."""
+        companions = self.settings.companions
+        return [companions] if len(companions) < len(COMPANIONS) else []
+
     def run(self, view: PoolView, pictures: Sequence[Picture], folder: Path) -> ContrastRun:
         """The training, for whoever wants to see its steps; nothing is trained yet."""
         about = fingerprint(view, pictures, self.settings.side)
-        words = [about, view.seed, self.settings.model_dump(mode="json")]
+        words = [about, view.seed, self.settings.model_dump(mode="json"), *self._form()]
         pixels = read_pixels(view, pictures, self.settings.side, folder / f"pictures-{about}.npy")
         place = folder / f"contrastive-{fingerprint_json(words)}"
         return ContrastRun(pixels, pictures, self.settings, place, view.seed, self.hardware, about)

@@ -18,6 +18,9 @@ from frugalseg.strategies.embedding.pictures import Picture
 Companion = Literal["slices", "volumes", "patients"]
 """Whom an anchor brings: a neighbour, another slice of its volume, another slice of its patient."""
 
+COMPANIONS: tuple[Companion, ...] = ("slices", "volumes", "patients")
+"""All of them."""
+
 
 @dataclass(frozen=True, eq=False)
 class Families:
@@ -60,7 +63,7 @@ class GroupSampler:
         batch: int,
         *,
         seed: int,
-        companions: Collection[Companion] = ("slices", "volumes", "patients"),
+        companions: Collection[Companion] = COMPANIONS,
     ) -> None:
         self.families, self.seed, self.companions = families, seed, companions
         self.batch = min(batch, len(families.index))
