@@ -69,7 +69,9 @@ def leaks(view, truth):
 
 
 def model(network):
-    return SimpleNamespace(network=network, probabilities=None, features=None, samples=None)
+    found = SimpleNamespace(network=network, probabilities=None, features=None, samples=None)
+    found.with_usual_windows = lambda: found
+    return found
 
 
 @pytest.mark.parametrize("networks", [[], [nn.Identity()], [nn.Dropout()], [nn.Identity(), nn.Identity()]], ids=str)
