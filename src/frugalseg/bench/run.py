@@ -113,7 +113,8 @@ class BenchRun(Generic[S]):
                 except WeightsError:
                     if arm in self.chosen:
                         raise
-                    words = self._words(arm) | {key: kept[key] for key in ("weights",) if key in kept}
+                    words = self._words(arm)
+                    kept.pop("weights", None)
                 check_unchanged(file.parent, kept, words)
 
     def run(self) -> Iterator[Progress]:

@@ -20,7 +20,7 @@ _OF_STRATEGY = "the strategy has settings of its own"
 _BEGINNING = "where nothing is labelled the choice begins with the most typical unit"
 _TOGETHER = "autoencoder and discriminator step at the same time"
 _LIKELIHOOD = "the weights of the losses stand beside other scales: here they are parts of one likelihood of the pixels"
-_COMPANIONS = "companions are always drawn; a weight of 0 leaves their term out"
+_COMPANIONS = "a companion is drawn where its term has a weight"
 _NEGATIVE = "there is one twin term; encoder.mates_repel says whether relatives are among its negatives"
 _ONE_DATA = "a campaign says its data once, in 'data'"
 

@@ -41,10 +41,13 @@ from frugalseg.seeds import derive
 from frugalseg.settings import Settings
 from frugalseg.strategies.embedding.embedder import kept, standardised
 from frugalseg.strategies.embedding.encoder import NORM_GROUPS, Encoder, projection
-from frugalseg.strategies.embedding.groups import COMPANIONS, Companion, Families, GroupSampler, families_of
+from frugalseg.strategies.embedding.groups import Companion, Families, GroupSampler, families_of
 from frugalseg.strategies.embedding.pictures import Picture, fingerprint, read_pixels
 from frugalseg.strategies.embedding.retrieval import Retrieval, retrieval
 from frugalseg.strategies.embedding.views import ViewSettings, make_views
+
+FORM = 1
+"""Raised whenever the same settings mean another training, so that features of the older one are not used."""
 
 AT_ONCE = 64
 """Pictures that go through the encoder together; always so, for another number gives other last bits."""
@@ -237,15 +240,10 @@ class GroupContrastive:
         with held(run.folder, wait=True):
             return kept(run.folder / "features.npy", lambda: _learnt(run))
 
-    def _form(self) -> list[tuple[Companion, ...]]:
-        """Tells batches without some companion from those of an earlier version, which always had all three."""
-        companions = self.settings.companions
-        return [companions] if len(companions) < len(COMPANIONS) else []
-
     def run(self, view: PoolView, pictures: Sequence[Picture], folder: Path) -> ContrastRun:
         """The training, for whoever wants to see its steps; nothing is trained yet."""
         about = fingerprint(view, pictures, self.settings.side)
-        words = [about, view.seed, self.settings.model_dump(mode="json"), *self._form()]
+        words = [FORM, about, view.seed, self.settings.model_dump(mode="json")]
         pixels = read_pixels(view, pictures, self.settings.side, folder / f"pictures-{about}.npy")
         place = folder / f"contrastive-{fingerprint_json(words)}"
         return ContrastRun(pixels, pictures, self.settings, place, view.seed, self.hardware, about)

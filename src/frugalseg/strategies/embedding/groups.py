@@ -18,9 +18,6 @@ from frugalseg.strategies.embedding.pictures import Picture
 Companion = Literal["slices", "volumes", "patients"]
 """Whom an anchor brings: a neighbour, another slice of its volume, another slice of its patient."""
 
-COMPANIONS: tuple[Companion, ...] = ("slices", "volumes", "patients")
-"""All of them."""
-
 
 @dataclass(frozen=True, eq=False)
 class Families:
@@ -63,7 +60,7 @@ class GroupSampler:
         batch: int,
         *,
         seed: int,
-        companions: Collection[Companion] = COMPANIONS,
+        companions: Collection[Companion] = ("slices", "volumes", "patients"),
     ) -> None:
         self.families, self.seed, self.companions = families, seed, companions
         self.batch = min(batch, len(families.index))
