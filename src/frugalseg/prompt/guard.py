@@ -9,14 +9,14 @@ weight that it has in the loss:
     spared:   s = (D(generalist) - D(teacher)) / max(1 - D(teacher), 0.05), on n held-out cases, each counted as far as
               the generalist speaks of what was drawn there: the part of the teacher's errors that the labels spare
     credit:   s0 = credit (D(generalist) - 0.85) / 0.1, cut to 0..credit, on all cases
-    weight    (n s + s0) / (n + 1) / spared, or the floor's if that is smaller, cut to 0..1; none below 0.1
+    weight:   (n s + s0) / (n + 1) / spared, or the floor's if that is smaller, cut to 0..1; none below 0.5
 
 Labels that are half wrong teach nothing good, not even a teacher that does not see the class yet: what it then takes
 for background it will never see. So there is a floor. Labels that are hardly better than the teacher have nothing to
 teach it either, for it goes on learning and they do not: they must spare some of its errors. One odd scan says little
 of the others; so labels that follow the experts closely have some credit beforehand, which counts as one case. Where
-nobody can compare them, that is all they have. A weight that is almost none is none: the class would be taught away by
-what the generalist calls background, and its own labels would hardly count.
+nobody can compare them, that is all they have. A weight below one half is none: a few planes say as little by chance,
+and the class would be taught away by what the generalist calls background while its own labels hardly count.
 
 Which comparison is honest. The expert's planes have shaped the teacher, its predictions there are learnt by heart, and
 it is the teacher whose prompts the generalist answers.
@@ -55,7 +55,7 @@ FLOOR_RAMP = 0.1
 LEAST_ERROR = 0.05
 """1 - Dice of the teacher below which a part of its errors is not told any more."""
 
-LEAST_WEIGHT = 0.1
+LEAST_WEIGHT = 0.5
 """Less is nothing."""
 
 CLOSE = (0.85, 0.95)
