@@ -19,7 +19,7 @@ from frugalseg.data.phantoms import phantom_pool
 from frugalseg.data.pool import Pool
 from frugalseg.data.unit import Unit
 from frugalseg.errors import SettingsError
-from frugalseg.generalist_labels import HELD_OUT, GeneralistLabels, n_held_out, read_asked, read_record, read_report
+from frugalseg.generalist_labels import GeneralistLabels, read_asked, read_record, read_report
 from frugalseg.learn.engine import Reach
 from frugalseg.learn.log import read_log
 from frugalseg.prompt.guard import judged
@@ -35,11 +35,7 @@ SETTINGS = {
     "method": "gmabs",
     "options": {
         "generalist": "classic",
-        "held_out": 0.5,
-        "guard": {
-            "floor": 0.0,
-            "least_covered": 0.0,
-        },  # so that all is settled at once: in ten steps a teacher learns to see nothing
+        "guard": {"floor": 0.0, "least_covered": 0.0},  # in ten steps a teacher learns to see nothing
         "labels": {"prompts": {"add_point": 0}, "views": {"least_overlap": 0.3}},
     },
     "fit": {"steps": STEPS, "lr": 0.01, "checkpoint_every": 4, "tensorboard": False},
@@ -115,33 +111,12 @@ def test_every_case_gets_labels_and_experts_always_win(pool: Pool, whole: Whole)
             assert (trust[drawn.known] == TRUST).all()
 
 
-@pytest.fixture
-def streams(monkeypatch: pytest.MonkeyPatch) -> list[tuple[set[str], set[str]]]:
-    """The labelled and the other cases of each part of a training."""
-    seen: list[tuple[set[str], set[str]]] = []
-    real = Training._stream
-
-    def noted(self: Training, labelled: list[str], rest: list[str], **more: Any) -> Any:
-        seen.append((set(labelled), set(rest)))
-        return real(self, labelled, rest, **more)
-
-    monkeypatch.setattr(Training, "_stream", noted)
-    return seen
-
-
-def test_the_guard_judges_on_cases_that_the_first_teacher_has_not_learnt_from(
-    pool: Pool, whole: Whole, tmp_path: Path, streams: list[tuple[set[str], set[str]]]
-) -> None:
-    weights_after(training(pool, tmp_path), 4)
-    hidden = set(whole.report(3)["verdict"]["cases"])
-    assert len(hidden) == 2
-    (first, rest), *later = streams
-    assert first == set(pool.labelled()) - hidden
-    assert hidden < rest
-    assert [labelled for labelled, _ in later] == [set(pool.labelled())]
-    verdicts = [whole.report(step)["verdict"] for step in (3, 5, 7)]
-    assert verdicts[0]["basis"] == "held-out"
-    assert verdicts[0] == verdicts[1] == verdicts[2]
+def test_every_refresh_is_judged_on_all_that_was_drawn(pool: Pool, whole: Whole) -> None:
+    for step in (3, 5, 7):
+        verdict = whole.report(step)["verdict"]
+        assert set(verdict["cases"]) == set(pool.labelled())
+        assert all(c["step"] == step or c["weight"] == 0 for c in verdict["classes"])
+    assert any(0 < c["weight"] < 1 for step in (3, 5, 7) for c in whole.report(step)["verdict"]["classes"])
 
 
 def judging(*settled: bool) -> Callable[..., Any]:
@@ -158,7 +133,7 @@ def judging(*settled: bool) -> Callable[..., Any]:
 def test_a_class_that_the_guard_does_not_trust_is_not_asked_about_again(
     pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generalist_labels, "judged", judging(True))
+    monkeypatch.setattr(generalist_labels, "judged", judging(True, True, True))
     run = training(pool, tmp_path)
     weights_after(run)
     folder = run.folder / GENERALIST_LABELS
@@ -170,20 +145,15 @@ def test_a_class_that_the_guard_does_not_trust_is_not_asked_about_again(
 
 
 def test_a_class_that_the_teacher_does_not_see_yet_is_asked_about_and_judged_again(
-    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streams: list[tuple[set[str], set[str]]]
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(generalist_labels, "judged", judging(False, False, False))
     run = training(pool, tmp_path)
     weights_after(run)
-    first, second, third = (read_report(run.folder / GENERALIST_LABELS, step) for step in (3, 5, 7))
-    everything = set(pool.labelled())
-    without = everything - set(first["verdict"]["cases"])
-    assert len(without) == 2
-    assert [labelled for labelled, _ in streams] == [without, everything, everything, everything]
-    assert [report["verdict"]["basis"] for report in (first, second, third)] == ["held-out", "seen", "seen"]
-    assert [{c["step"] for c in report["verdict"]["classes"]} for report in (second, third)] == [{5}, {7}]
-    assert second["work"]["shown"] > 0
-    assert third["work"]["shown"] > 0
+    for step in (3, 5, 7):
+        report = read_report(run.folder / GENERALIST_LABELS, step)
+        assert {c["step"] for c in report["verdict"]["classes"]} == {step}
+        assert report["work"]["shown"] > 0
 
 
 def test_a_settled_class_is_left_alone_while_another_is_asked_about_and_judged_again(
@@ -270,38 +240,10 @@ def test_another_generalist_makes_another_run(pool: Pool, tmp_path: Path, genera
         weights_after(training(pool, tmp_path))
 
 
-@pytest.mark.parametrize(
-    ("share", "n_labelled", "n"),
-    [(0.25, 8, 2), (0.25, 4, 1), (0.25, 3, 1), (0.25, 2, 0), (0.25, 0, 0), (0.9, 4, 3), (0.6, 1, 0), (0.0, 8, 0)],
-)
-def test_the_held_out_share_is_rounded_and_leaves_something_to_learn(share: float, n_labelled: int, n: int) -> None:
-    assert n_held_out(share, n_labelled) == n
-
-
-def test_no_guard_holds_nothing_out(pool: Pool, tmp_path: Path) -> None:
+def test_without_a_guard_there_is_no_verdict(pool: Pool, tmp_path: Path) -> None:
     run = training(pool, tmp_path, **{"options.guard": None})
     weights_after(run, 4)
     assert Whole(run, {}, 0).report(3)["verdict"] is None
-    assert not (run.folder / GENERALIST_LABELS / HELD_OUT).exists()
-
-
-def test_a_later_part_holds_out_only_what_no_teacher_has_learnt_from(tmp_path: Path) -> None:
-    found = phantom_pool("anatomy", n=9, shape=SHAPE)
-    middle = tuple(n // 2 for n in SHAPE)
-    annotate(found, [Unit(case.id, "planes").placed(middle) for case in found.cases[:4]])
-    first = training(found, tmp_path / "first")
-    first.reach = Reach(until=2)
-    weights_after(first)
-    before = json.loads((tmp_path / "first" / GENERALIST_LABELS / HELD_OUT).read_text(encoding="utf-8"))
-    trained_on = set(before["labelled"]) - set(before["held_out"])
-    annotate(found, [Unit(case.id, "planes").placed(middle) for case in found.cases[4:8]])
-    second = training(found, tmp_path / "second")
-    second.reach = Reach(after=tmp_path / "first")
-    weights_after(second, 4)
-    later = Whole(second, {}, 0).report(3)["verdict"]
-    assert later["basis"] == "held-out"
-    assert len(later["cases"]) == 4
-    assert not set(later["cases"]) & trained_on
 
 
 def test_what_a_killed_process_left_half_written_does_not_disturb(pool: Pool, whole: Whole, tmp_path: Path) -> None:

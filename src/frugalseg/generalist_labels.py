@@ -11,7 +11,6 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,6 @@ from frugalseg.prompt.prototypes import Prototypes, believe, expert_prototypes, 
 from frugalseg.prompt.pseudo_labels import PseudoLabels, check_askable
 from frugalseg.prompt.slices import Asked
 from frugalseg.prompt.views import Place, Work
-from frugalseg.seeds import stream
 from frugalseg.specialist.model import Model
 from frugalseg.specialist.plan import Plan
 from frugalseg.specialist.prepare import prepared_shape
@@ -43,9 +41,6 @@ from frugalseg.specialist.resample import resample_label
 
 SAID = "said"
 """Folder of the generalist's labels."""
-
-HELD_OUT = "held-out.json"
-"""Which drawn cases were known, and which of them the first teacher does not learn from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +77,7 @@ class GeneralistLabels:
         check_askable(generalist.info, self.settings.labels, (case.geometry for case in pool.cases))
         self.method, self.model = method, Model(plan, method.teacher.net).with_usual_windows()
         self.labels = PseudoLabels(folder / SAID, generalist, self.settings.labels, seed=seed)
-        self.steps, self.seed = refreshes(self.settings), seed
+        self.steps = refreshes(self.settings)
 
     def refresh(self, step: int) -> None:
         """Makes the labels that the steps from this one on learn from; those before need theirs no more."""
@@ -92,15 +87,13 @@ class GeneralistLabels:
                 left.unlink()
         processes.barrier()
         earlier = max((s for s in self.steps if s < step), default=0)
-        hidden, settled = self.hidden(earlier), self._settled(earlier)
-        known = self._known_prototypes(hidden)
-        without = [value for value, c in settled.items() if c["weight"] == 0]
+        settled, known = self._settled(earlier), self._known_prototypes()
         work = Work()
         for case in self._mine():
-            work += self._label(case, known, step=step, is_hidden=case.id in hidden, without=without)
+            work += self._label(case, known, step=step, without=[*settled])
         work = self._of_all_processes(work)
         processes.barrier()
-        verdict = self._verdict(step, hidden, settled, earlier=earlier)
+        verdict = self._verdict(step, settled)
         weights = None if verdict is None else np.array([1.0, *(c["weight"] for c in verdict["classes"])])
         if weights is not None:
             self.method.trust(weights.tolist())
@@ -122,33 +115,6 @@ class GeneralistLabels:
         array: np.ndarray = np.load(self._file("ready", case, step, "npy"), mmap_mode="r")
         return array
 
-    @cached_property
-    def held_out(self) -> tuple[str, ...]:
-        """Drawn cases that the first teacher does not learn from, so that the guard may compare it with the generalist.
-
-        In a training that goes on with more labels these are cases of which no teacher has learnt before: those that
-        were held out already, and new ones.
-        """
-        labelled, file = self.pool.labelled(self.rater), self.folder / HELD_OUT
-        if self.settings.guard is None or not self.steps:
-            return ()
-        before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"labelled": [], "held_out": []}
-        if before["labelled"] == labelled:
-            return tuple(before["held_out"])
-        fresh = [case for case in labelled if case not in before["labelled"]]
-        order = [fresh[k] for k in stream(self.seed, "guard", len(before["labelled"])).permutation(len(fresh))]
-        found = [*before["held_out"], *order][: n_held_out(self.settings.held_out, len(labelled))]
-        if processes.is_first():
-            write_json(file, {"labelled": labelled, "held_out": sorted(found)})
-        return tuple(sorted(found))
-
-    def hidden(self, start: int) -> tuple[str, ...]:
-        """The held-out cases of which nothing is learnt from the refresh at a step on: all at the beginning, 0.
-
-        Once they have judged the first labels they are worth more as what they are.
-        """
-        return () if start else self.held_out
-
     def _mine(self) -> Iterator[Case]:
         """This process's share of the cases."""
         yield from self.pool.cases[processes.rank() :: processes.world()]
@@ -157,23 +123,20 @@ class GeneralistLabels:
         label = self.pool.label(case, self.rater)
         return None if label is None else label.array
 
-    def _known_prototypes(self, hidden: Sequence[str]) -> Prototypes | None:
+    def _known_prototypes(self) -> Prototypes | None:
         """What each class looks like where experts have drawn it."""
         found = []
-        for case in (c for c in self.pool.labelled(self.rater) if c not in hidden):
+        for case in self.pool.labelled(self.rater):
             drawn = self._drawn(case)
             if drawn is not None:
                 features = self.model.features(self.pool[case].image())
                 found.append(expert_prototypes(features, drawn, len(self.plan.classes)))
         return mean_prototypes(found) if found else None
 
-    def _label(
-        self, case: Case, known: Prototypes | None, *, step: int, is_hidden: bool, without: Sequence[int]
-    ) -> Work:
+    def _label(self, case: Case, known: Prototypes | None, *, step: int, without: Sequence[int]) -> Work:
         image, drawn = case.image(), self._drawn(case.id)
         p, features = self.model.probabilities_and_features(image)
-        expert = None if is_hidden else drawn
-        belief = believe(p, features, expert=expert, known=known, settings=self.settings.prototypes)
+        belief = believe(p, features, expert=drawn, known=known, settings=self.settings.prototypes)
         done = self.labels.refresh(case.id, image, belief, expert=drawn, step=step, without=without)
         said = self._said(case.id, step)
         denoised = with_issues_corrected(torch.from_numpy(said.label)[None], torch.from_numpy(p)[None])[0].numpy()
@@ -194,31 +157,27 @@ class GeneralistLabels:
     def _settled(self, start: int) -> dict[int, dict[str, Any]]:
         """By class the guard's verdicts of a refresh that stand until the end; 0 is the beginning, before the first.
 
-        What has no weight there is not asked about again.
+        These classes have no weight and are not asked about again.
         """
         verdict = read_report(self.folder, start)["verdict"] if start else None
         classes = [] if verdict is None else verdict["classes"]
         return {c["value"]: c for c in classes if c["settled"]}
 
-    def _verdict(
-        self, step: int, hidden: Sequence[str], settled: Mapping[int, dict[str, Any]], *, earlier: int
-    ) -> dict[str, Any] | None:
+    def _verdict(self, step: int, settled: Mapping[int, dict[str, Any]]) -> dict[str, Any] | None:
         """The guard's verdict on what has just been said, but of settled classes the one that stands."""
         if self.settings.guard is None:
             return None
-        if len(settled) == len(self.plan.classes) - 1:
-            return dict(read_report(self.folder, earlier)["verdict"])
-        examined = [self._examined(case, step, hidden) for case in self.pool.labelled(self.rater)]
+        examined = [self._examined(case, step) for case in self.pool.labelled(self.rater)]
         found = judged([e for e in examined if e is not None], len(self.plan.classes), self.settings.guard)
         verdict = asdict(found)
         return verdict | {"classes": [settled.get(c["value"], c | {"step": step}) for c in verdict["classes"]]}
 
-    def _examined(self, case: str, step: int, hidden: Sequence[str]) -> Examined | None:
+    def _examined(self, case: str, step: int) -> Examined | None:
         drawn = self._drawn(case)
         if drawn is None:
             return None
         predicted = read_record(self.folder, case, step).predicted
-        return Examined(case, drawn, self._said(case, step), predicted, case in hidden)
+        return Examined(case, drawn, self._said(case, step), predicted)
 
     def _make_ready(self, case: Case, step: int, weights: np.ndarray | None) -> None:
         found = self.labels.load(case.id, step=step, weights=weights)
@@ -241,11 +200,6 @@ class GeneralistLabels:
 
     def _file(self, what: str, case: str, step: int, suffix: str) -> Path:
         return _file(self.folder, what, case, f"{step:09d}.{suffix}")
-
-
-def n_held_out(share: float, n_labelled: int) -> int:
-    """How many of the drawn cases are held out: the nearest number (of two the even one), and never all of them."""
-    return max(0, min(round(share * n_labelled), n_labelled - 1))
 
 
 def share_labels(folder: Path, other: Path) -> None:

@@ -167,11 +167,8 @@ class Training:
 
         @lru_cache(maxsize=1)
         def part(start: int) -> TwoStream:
-            if tutor is None:
-                return self._stream(labelled, rest)
-            hidden = tutor.hidden(start)
-            load = partial(tutor.ready, step=start) if start else None
-            return self._stream([c for c in labelled if c not in hidden], sorted({*rest, *hidden}), load_pseudo=load)
+            load = partial(tutor.ready, step=start) if tutor and start else None
+            return self._stream(labelled, rest, load_pseudo=load)
 
         starts = (0, *(tutor.steps if tutor else ()))
         return lambda step: part(max(start for start in starts if start <= step))

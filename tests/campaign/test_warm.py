@@ -30,7 +30,6 @@ GM_ABS = {
     "train.method": "gmabs",
     "train.options": {
         "generalist": "bright",
-        "held_out": 0.5,
         "labels": {"prompts": {"smallest": 1}, "views": {"least_overlap": 0, "narrowest": 8}},
     },
     "train.fit.lr": 0.05,

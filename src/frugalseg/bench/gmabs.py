@@ -81,9 +81,8 @@ ARMS: Mapping[str, dict[str, Any]] = {
 """What makes an arm: changes to the campaign. Each arm up to `full` has one part more than the one before: the second
 perturbation, the generalist's labels, confident learning, clipped logits, the falling weight, answers that hardly
 overlap what was asked about thrown away, objects that no answer has fitted taught as background where others of their
-class were fitted, Dice on the labels (`unguarded`), the guard, which also keeps a quarter of the drawn scans from the
-first teacher. Prompts and fusion are ours in all of them; `as-published` has those of the script, its three axes, its
-prototypes and its losses too.
+class were fitted, Dice on the labels (`unguarded`), the guard. Prompts and fusion are ours in all of them;
+`as-published` has those of the script, its three axes, its prototypes and its losses too.
 """
 
 TRUTH_CENTRE = "truth-centre"

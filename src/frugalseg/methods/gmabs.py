@@ -99,7 +99,6 @@ class GmAbsSettings(Settings):
     labels: PseudoLabelSettings = PseudoLabelSettings()
     prototypes: PrototypeSettings = PrototypeSettings()
     guard: GuardSettings | None = GuardSettings()  # null: every class is trusted; script
-    held_out: float = Field(0.25, ge=0, lt=1)  # share of drawn cases kept from the first teacher for the guard; ours
 
 
 @dataclass(frozen=True)
