@@ -27,13 +27,14 @@ from frugalseg.generalists.generalist import Generalist
 from frugalseg.learn import processes
 from frugalseg.learn.confident import with_issues_corrected
 from frugalseg.methods.gmabs import GmAbs, refreshes
+from frugalseg.prompt.company import Needs, needed_company
 from frugalseg.prompt.fusion import PseudoLabel
 from frugalseg.prompt.guard import Examined, judged
 from frugalseg.prompt.label_file import case_folder, newest_state
 from frugalseg.prompt.prototypes import Prototypes, believe, expert_prototypes, mean_prototypes
 from frugalseg.prompt.pseudo_labels import PseudoLabels, check_askable
 from frugalseg.prompt.slices import Asked
-from frugalseg.prompt.views import Place, Work
+from frugalseg.prompt.views import Place, Work, viewing_axes
 from frugalseg.specialist.model import Model
 from frugalseg.specialist.plan import Plan
 from frugalseg.specialist.prepare import prepared_shape
@@ -97,8 +98,9 @@ class GeneralistLabels:
         weights = None if verdict is None else np.array([1.0, *(c["weight"] for c in verdict["classes"])])
         if weights is not None:
             self.method.trust(weights.tolist())
+        needs = self._needs(step, weights)
         for case in self._mine():
-            self._make_ready(case, step, weights)
+            self._make_ready(case, step, weights, needs)
         processes.barrier()
         if processes.is_first():
             took = {"work": asdict(work), "seconds": time.monotonic() - began}
@@ -179,8 +181,20 @@ class GeneralistLabels:
         predicted = read_record(self.folder, case, step).predicted
         return Examined(case, drawn, self._said(case, step), predicted)
 
-    def _make_ready(self, case: Case, step: int, weights: np.ndarray | None) -> None:
-        found = self.labels.load(case.id, step=step, weights=weights)
+    def _needs(self, step: int, weights: np.ndarray | None) -> Needs:
+        """The company that trusted classes need, by what the generalist says where experts have drawn."""
+        if self.settings.company is None:
+            return {}
+        axes = {axis for case in self.pool.cases for axis in viewing_axes(case.geometry, self.settings.labels.views)}
+        drawn = ((self._drawn(case), self._said(case, step)) for case in self.pool.labelled(self.rater))
+        known = [(array, said) for array, said in drawn if array is not None]
+        needs = needed_company(known, sorted(axes), len(self.plan.classes), self.settings.company)
+        if weights is None:
+            return needs
+        return {axis: needed & np.outer(weights > 0, weights > 0) for axis, needed in needs.items()}
+
+    def _make_ready(self, case: Case, step: int, weights: np.ndarray | None, needs: Needs) -> None:
+        found = self.labels.load(case.id, step=step, weights=weights, needs=needs)
         if found is None:
             raise DataError(f"{self.folder}: the labels of {case.id} are gone; start again in another folder")
         trust = np.rint(TRUST * found.weight.astype(np.float64)).astype(np.uint8)

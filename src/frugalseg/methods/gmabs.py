@@ -66,6 +66,7 @@ from frugalseg.learn.losses import clip_logits, labelled_terms, masked_dice, mse
 from frugalseg.learn.method import MakeNetwork
 from frugalseg.learn.ramps import ramp_up
 from frugalseg.learn.teacher import Teacher
+from frugalseg.prompt.company import CompanySettings
 from frugalseg.prompt.guard import GuardSettings
 from frugalseg.prompt.prototypes import PrototypeSettings
 from frugalseg.prompt.pseudo_labels import PseudoLabelSettings
@@ -99,6 +100,7 @@ class GmAbsSettings(Settings):
     labels: PseudoLabelSettings = PseudoLabelSettings()
     prototypes: PrototypeSettings = PrototypeSettings()
     guard: GuardSettings | None = GuardSettings()  # null: every class is trusted; script
+    company: CompanySettings | None = CompanySettings()  # null: every slice is believed; script
 
 
 @dataclass(frozen=True)

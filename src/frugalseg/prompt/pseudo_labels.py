@@ -20,6 +20,7 @@ from frugalseg.data.label import UNKNOWN
 from frugalseg.errors import DataError, SettingsError
 from frugalseg.files import fingerprint_array, fingerprint_json
 from frugalseg.generalists.generalist import Generalist, GeneralistInfo, foreign_kinds
+from frugalseg.prompt.company import Needs, in_company
 from frugalseg.prompt.fusion import FusionSettings, PseudoLabel, Votes, fuse, with_expert
 from frugalseg.prompt.guard import guarded
 from frugalseg.prompt.label_file import LabelState, case_folder, newest_state, state_files, write_state
@@ -138,15 +139,18 @@ class PseudoLabels:
         *,
         step: int | None = None,
         weights: Float64[np.ndarray, " C"] | None = None,
+        needs: Needs | None = None,
     ) -> PseudoLabel | None:
         """The label of a case as of a step (by default the last), what the expert had drawn written over it.
 
-        `weights` are a guard's, one a class. None when the case has not been refreshed by then.
+        `weights` are a guard's, one a class, `needs` the company that each class needs. None when the case has not been
+        refreshed by then.
         """
         state = self._last(case, step)
         if state is None:
             return None
-        said = state.said if weights is None else guarded(state.said, state.classes, weights)
+        said = in_company(state.said, needs or {})
+        said = said if weights is None else guarded(said, state.classes, weights)
         return with_expert(said, state.expert)
 
     def said(self, case: str, *, step: int | None = None) -> PseudoLabel | None:
