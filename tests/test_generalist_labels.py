@@ -173,6 +173,27 @@ def test_a_settled_class_is_left_alone_while_another_is_asked_about_and_judged_a
     assert asked == {2, 3}
 
 
+def first_label(pool: Pool, folder: Path, **changes: Any) -> np.ndarray:
+    """What is learnt of the case that nobody has drawn, before it is asked about again."""
+    weights_after(training(pool, folder, **{"options.guard": None, **changes}), 4)
+    label: np.ndarray = np.load(folder / GENERALIST_LABELS / "ready" / pool.cases[-1].id / "000000003.npy")[0]
+    return label
+
+
+def test_slices_whose_classes_lack_company_are_not_learnt_from(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = first_label(pool, tmp_path / "all", **{"options.company": None})
+    has = np.stack([[(x == value).any() for value in range(len(pool.classes))] for x in before])
+    one, other = next((a, b) for a, b in itertools.permutations((1, 2, 3), 2) if (has[:, a] & ~has[:, b]).sum() > 0)
+    needed = np.zeros((len(pool.classes),) * 2, bool)
+    needed[one, other] = True
+    monkeypatch.setattr(generalist_labels, "needed_company", lambda *_: {0: needed})
+    kept = first_label(pool, tmp_path / "some")
+    for x, was, is_lacking in zip(kept, before, has[:, one] & ~has[:, other], strict=True):
+        assert (x == (UNKNOWN if is_lacking else was)).all()
+
+
 def test_pictures_are_encoded_once(pool: Pool, whole: Whole) -> None:
     first, *later = [whole.report(step)["work"] for step in (3, 5, 7)]
     assert first["encoded"] == first["shown"] > 0

@@ -185,7 +185,7 @@ class GeneralistLabels:
         """The company that trusted classes need, by what the generalist says where experts have drawn."""
         if self.settings.company is None:
             return {}
-        axes = {axis for case in self.pool.cases for axis in viewing_axes(case.geometry, self.settings.labels.views)}
+        axes = {axis for case in self.pool.cases for axis in self._axes(case)}
         drawn = ((self._drawn(case), self._said(case, step)) for case in self.pool.labelled(self.rater))
         known = [(array, said) for array, said in drawn if array is not None]
         needs = needed_company(known, sorted(axes), len(self.plan.classes), self.settings.company)
@@ -193,8 +193,12 @@ class GeneralistLabels:
             return needs
         return {axis: needed & np.outer(weights > 0, weights > 0) for axis, needed in needs.items()}
 
+    def _axes(self, case: Case) -> tuple[int, ...]:
+        return viewing_axes(case.geometry, self.settings.labels.views)
+
     def _make_ready(self, case: Case, step: int, weights: np.ndarray | None, needs: Needs) -> None:
-        found = self.labels.load(case.id, step=step, weights=weights, needs=needs)
+        mine = {axis: needs[axis] for axis in self._axes(case) if axis in needs}
+        found = self.labels.load(case.id, step=step, weights=weights, needs=mine)
         if found is None:
             raise DataError(f"{self.folder}: the labels of {case.id} are gone; start again in another folder")
         trust = np.rint(TRUST * found.weight.astype(np.float64)).astype(np.uint8)

@@ -45,17 +45,21 @@ PLAIN: dict[str, Any] = {
     "labels": {"views": {"least_overlap": 0}},
     "label_dice": 0,
     "guard": None,
+    "company": None,
 }
 
-ALL_ANSWERS = {key: PLAIN[key] for key in ("labels", "label_dice", "guard")}
+ALL_ANSWERS = {key: PLAIN[key] for key in ("labels", "label_dice", "guard", "company")}
 
 AS_PUBLISHED: dict[str, Any] = {
     "dice": 0,
     "label_dice": 0,
     "guard": None,
+    "company": None,
     "prototypes": {"expert_share": 0},
     "labels": PUBLISHED.model_dump(mode="json", exclude={"prompts": {"add_point"}}),
 }
+
+FITTING = {key: PLAIN[key] for key in ("label_dice", "guard", "company")}
 
 SILENT: dict[str, Any] = {"labels": {"views": {"unconfirmed": "silent"}}}
 
@@ -68,9 +72,10 @@ ARMS: Mapping[str, dict[str, Any]] = {
     "+denoise": {"train.method": "gmabs", "train.options": {**PLAIN, "denoise": True}},
     "+clip": {"train.method": "gmabs", "train.options": {**ALL_ANSWERS, "falling": False}},
     "+falling": {"train.method": "gmabs", "train.options": ALL_ANSWERS},
-    "+overlap": {"train.method": "gmabs", "train.options": {**SILENT, "label_dice": 0, "guard": None}},
-    "+confirmed": {"train.method": "gmabs", "train.options": {"label_dice": 0, "guard": None}},
-    "unguarded": {"train.method": "gmabs", "train.options": {"guard": None}},
+    "+overlap": {"train.method": "gmabs", "train.options": {**FITTING, **SILENT}},
+    "+confirmed": {"train.method": "gmabs", "train.options": FITTING},
+    "unguarded": {"train.method": "gmabs", "train.options": {"guard": None, "company": None}},
+    "+guard": {"train.method": "gmabs", "train.options": {"company": None}},
     "full": {"train.method": "gmabs", "train.options": {}},
     "full+random": {"train.method": "gmabs", "train.options": {}},
     "full+active": {"train.method": "gmabs", "train.options": {}},
@@ -81,8 +86,8 @@ ARMS: Mapping[str, dict[str, Any]] = {
 """What makes an arm: changes to the campaign. Each arm up to `full` has one part more than the one before: the second
 perturbation, the generalist's labels, confident learning, clipped logits, the falling weight, answers that hardly
 overlap what was asked about thrown away, objects that no answer has fitted taught as background where others of their
-class were fitted, Dice on the labels (`unguarded`), the guard. Prompts and fusion are ours in all of them;
-`as-published` has those of the script, its three axes, its prototypes and its losses too.
+class were fitted, Dice on the labels (`unguarded`), the guard, slices that lack company thrown away. Prompts and fusion
+are ours in all of them; `as-published` has those of the script, its three axes, its prototypes and its losses too.
 """
 
 TRUTH_CENTRE = "truth-centre"
@@ -322,7 +327,8 @@ GMABS = Bench(
         ("mean-teacher", "sparse-only", "dice"),
         ("full", "mean-teacher", "dice"),
         ("full", "sparse-only", "dice"),
-        ("full", "unguarded", "dice"),
+        ("+guard", "unguarded", "dice"),
+        ("full", "+guard", "dice"),
         ("full+active", "full+random", "dice"),
         ("dense", "full", "dice"),
     ),
