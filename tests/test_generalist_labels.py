@@ -23,6 +23,7 @@ from frugalseg.generalist_labels import GeneralistLabels, read_asked, read_recor
 from frugalseg.learn.engine import Reach
 from frugalseg.learn.log import read_log
 from frugalseg.prompt.guard import judged
+from frugalseg.prompt.views import ViewSettings, viewing_axes
 from frugalseg.settings import override, parse
 from frugalseg.specialist.plan import Plan
 from frugalseg.training import GENERALIST_LABELS, Training, TrainSettings
@@ -177,7 +178,7 @@ def first_label(pool: Pool, folder: Path, **changes: Any) -> np.ndarray:
     """What is learnt of the case that nobody has drawn, before it is asked about again."""
     weights_after(training(pool, folder, **{"options.guard": None, **changes}), 4)
     label: np.ndarray = np.load(folder / GENERALIST_LABELS / "ready" / pool.cases[-1].id / "000000003.npy")[0]
-    return label
+    return np.moveaxis(label, viewing_axes(pool.cases[-1].geometry, ViewSettings())[0], 0)
 
 
 def test_slices_whose_classes_lack_company_are_not_learnt_from(
@@ -188,7 +189,7 @@ def test_slices_whose_classes_lack_company_are_not_learnt_from(
     one, other = next((a, b) for a, b in itertools.permutations((1, 2, 3), 2) if (has[:, a] & ~has[:, b]).sum() > 0)
     needed = np.zeros((len(pool.classes),) * 2, bool)
     needed[one, other] = True
-    monkeypatch.setattr(generalist_labels, "needed_company", lambda *_: {0: needed})
+    monkeypatch.setattr(generalist_labels, "needed_company", lambda _, axes, *__: {axes[0]: needed})
     kept = first_label(pool, tmp_path / "some")
     for x, was, is_lacking in zip(kept, before, has[:, one] & ~has[:, other], strict=True):
         assert (x == (UNKNOWN if is_lacking else was)).all()
