@@ -20,8 +20,9 @@ is corrected, what a wrong label can teach is bounded, and the labels count less
     lambda(t)      settings.weight, consistency  0.1 ramp
 
 The labels come with the batch (`Batch.pseudo`); when they are made anew is said by `refreshes`, how by
-`settings.labels` (prompts, views, fusion, see `prompt.pseudo_labels`), and `settings.guard` says how far each class of
-them is to be trusted (`prompt.guard`). `generalist_labels.py` does it between two steps of the training.
+`settings.labels` (prompts, views, fusion, see `prompt.pseudo_labels`), `settings.guard` says how far each class of them
+is to be trusted (`prompt.guard`), and `settings.company` in which slices (`prompt.company`). `generalist_labels.py`
+does it between two steps of the training.
 
 We differ:
 - expert labels: cross-entropy of each sample on its own planes, and Dice. The script's masks broadcast over the batch,
@@ -42,6 +43,8 @@ We differ:
   the teacher is confident in, which for two classes is the script's flip, and keeps its trust.
 - a voxel counts as much as its views agree and its class is trusted; voxels of which no view speaks do not count, and
   classes that are not trusted at all are a part of what the generalist calls background.
+- a class that is never said without another one where experts have drawn is believed only in slices that have both
+  (`company: null`: all slices, the script).
 - any number of classes.
 - schedules: "paper" has its numbers; "quick" makes labels at 0.3, 0.5 and 0.7 of a training of any length, its
   consistency ramps up as that of `mean-teacher` does, within 200 steps, and its teacher remembers at most a tenth of
