@@ -94,11 +94,12 @@ class GeneralistLabels:
             work += self._label(case, known, step=step, without=[*settled])
         work = self._of_all_processes(work)
         processes.barrier()
-        verdict = self._verdict(step, settled)
+        examined = self._examined(step)
+        verdict = self._verdict(step, settled, examined)
         weights = None if verdict is None else np.array([1.0, *(c["weight"] for c in verdict["classes"])])
         if weights is not None:
             self.method.trust(weights.tolist())
-        needs = self._needs(step, weights)
+        needs = self._needs(examined, weights)
         for case in self._mine():
             self._make_ready(case, step, weights, needs)
         processes.barrier()
@@ -165,29 +166,32 @@ class GeneralistLabels:
         classes = [] if verdict is None else verdict["classes"]
         return {c["value"]: c for c in classes if c["settled"]}
 
-    def _verdict(self, step: int, settled: Mapping[int, dict[str, Any]]) -> dict[str, Any] | None:
+    def _verdict(
+        self, step: int, settled: Mapping[int, dict[str, Any]], examined: Sequence[Examined]
+    ) -> dict[str, Any] | None:
         """The guard's verdict on what has just been said, but of settled classes the one that stands."""
         if self.settings.guard is None:
             return None
-        examined = [self._examined(case, step) for case in self.pool.labelled(self.rater)]
-        found = judged([e for e in examined if e is not None], len(self.plan.classes), self.settings.guard)
-        verdict = asdict(found)
+        verdict = asdict(judged(examined, len(self.plan.classes), self.settings.guard))
         return verdict | {"classes": [settled.get(c["value"], c | {"step": step}) for c in verdict["classes"]]}
 
-    def _examined(self, case: str, step: int) -> Examined | None:
-        drawn = self._drawn(case)
-        if drawn is None:
-            return None
-        predicted = read_record(self.folder, case, step).predicted
-        return Examined(case, drawn, self._said(case, step), predicted)
+    def _examined(self, step: int) -> list[Examined]:
+        """The drawn cases beside what was said of them, for who judges the labels."""
+        if self.settings.guard is None and self.settings.company is None:
+            return []
+        drawn = ((case, self._drawn(case)) for case in self.pool.labelled(self.rater))
+        return [
+            Examined(case, array, self._said(case, step), read_record(self.folder, case, step).predicted)
+            for case, array in drawn
+            if array is not None
+        ]
 
-    def _needs(self, step: int, weights: np.ndarray | None) -> Needs:
+    def _needs(self, examined: Sequence[Examined], weights: np.ndarray | None) -> Needs:
         """The company that trusted classes need, by what the generalist says where experts have drawn."""
         if self.settings.company is None:
             return {}
         axes = {axis for case in self.pool.cases for axis in self._axes(case)}
-        drawn = ((self._drawn(case), self._said(case, step)) for case in self.pool.labelled(self.rater))
-        known = [(array, said) for array, said in drawn if array is not None]
+        known = [(e.expert, e.said) for e in examined]
         needs = needed_company(known, sorted(axes), len(self.plan.classes), self.settings.company)
         if weights is None:
             return needs

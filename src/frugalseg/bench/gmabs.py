@@ -38,28 +38,18 @@ from frugalseg.specialist.model import Model
 from frugalseg.training import GENERALIST_LABELS, TrainSettings
 from frugalseg.workspace import Run, Workspace
 
-PLAIN: dict[str, Any] = {
-    "denoise": False,
-    "clip": None,
-    "falling": False,
-    "labels": {"views": {"least_overlap": 0}},
-    "label_dice": 0,
-    "guard": None,
-    "company": None,
-}
+FITTING: dict[str, Any] = {"label_dice": 0, "guard": None, "company": None}
 
-ALL_ANSWERS = {key: PLAIN[key] for key in ("labels", "label_dice", "guard", "company")}
+ALL_ANSWERS: dict[str, Any] = {**FITTING, "labels": {"views": {"least_overlap": 0}}}
+
+PLAIN: dict[str, Any] = {**ALL_ANSWERS, "denoise": False, "clip": None, "falling": False}
 
 AS_PUBLISHED: dict[str, Any] = {
+    **FITTING,
     "dice": 0,
-    "label_dice": 0,
-    "guard": None,
-    "company": None,
     "prototypes": {"expert_share": 0},
     "labels": PUBLISHED.model_dump(mode="json", exclude={"prompts": {"add_point"}}),
 }
-
-FITTING = {key: PLAIN[key] for key in ("label_dice", "guard", "company")}
 
 SILENT: dict[str, Any] = {"labels": {"views": {"unconfirmed": "silent"}}}
 
