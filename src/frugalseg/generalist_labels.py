@@ -127,7 +127,9 @@ class GeneralistLabels:
         return None if label is None else label.array
 
     def _known_prototypes(self) -> Prototypes | None:
-        """What each class looks like where experts have drawn it."""
+        """What each class looks like where experts have drawn it; None where that has no say."""
+        if self.settings.prototypes.expert_share == 0:
+            return None
         found = []
         for case in self.pool.labelled(self.rater):
             drawn = self._drawn(case)

@@ -1,12 +1,13 @@
 """The bench of GM-ABS on tiny phantoms with a stand-in for the generalist, end to end."""
 
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from choosing_worlds import choose_units
-from frugalseg.bench.gmabs import ARMS, GMABS, GmAbsBenchSettings, campaign_of
+from frugalseg.bench.gmabs import ARMS, GMABS, GmAbsBenchSettings, campaign_of, weights
 from frugalseg.bench.labels import (
     ClassQuality,
     LabelQuality,
@@ -17,6 +18,7 @@ from frugalseg.bench.labels import (
 )
 from frugalseg.bench.outcome import write_outcome
 from frugalseg.bench.run import BenchRun, Wanted
+from frugalseg.campaign.settings import read_campaign
 from frugalseg.data.geometry import Geometry
 from frugalseg.data.spec import open_data, parse_data_spec
 from frugalseg.errors import SettingsError
@@ -29,6 +31,7 @@ from frugalseg.strategies.viewing import view_of
 from frugalseg.training import GENERALIST_LABELS
 from view_worlds import BrightInBox
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 DATA = "phantom=anatomy,n=9,shape=16x16x16"
 TINY = {
     "labeled_num": 2,
@@ -147,6 +150,7 @@ def test_each_part_of_the_ablation_is_one_more_than_the_part_before():
         ({"placement": "center"}, "centre"),
         ({"add_point": 2}, "was trained on boxes only"),
         ({"train": {"options": {"labels": {"views": {"axes": [5]}}}}}, "axis 0, 1 or 2"),
+        ({"schedule": "paper"}, "in 10 steps the schedule 'paper' makes no labels"),
     ],
 )
 def test_what_would_fail_in_a_later_arm_is_refused_at_once(tmp_path, monkeypatch, changes, problem):
@@ -229,6 +233,27 @@ def test_the_arm_as_published_asks_and_learns_as_the_script_does():
     prompts = PUBLISHED.prompts.model_copy(update={"add_point": 0})  # the generalist knows boxes only
     assert options.labels == PUBLISHED.model_copy(update={"prompts": prompts})
     assert (options.dice, options.label_dice, options.guard, options.prototypes.expert_share) == (0, 0, None, 0)
+
+
+def test_the_example_of_the_paper_has_the_published_options_of_the_bench():
+    def options(arm):
+        return read_campaign(EXAMPLES / "gmabs_la.yaml").arm(arm).train.options
+
+    given = settings(schedule="paper")
+    bench = campaign_of("as-published", 0, pool=pool_of((40,) * 3), data=DATA, settings=given).arm("as-published")
+    found, expected = (parse(GmAbsSettings, o, where="test") for o in (options("as-published"), bench.train.options))
+    assert found == expected
+    teacher = campaign_of("mean-teacher", 0, pool=pool_of((40,) * 3), data=DATA, settings=given).arm("mean-teacher")
+    assert options("mean-teacher") == teacher.train.options == {"ramp_steps": 6000}
+
+
+def test_results_rest_on_the_weights_of_the_generalist_that_is_asked(monkeypatch):
+    monkeypatch.setattr(
+        "frugalseg.generalists.registry.build_generalist", lambda name, **_: BrightInBox(fingerprint=name)
+    )
+    given = settings(train={"options": {"generalist": "other"}})
+    assert [weights(arm, given) for arm in ("full", "+gamma", "dense")] == ["other", None, None]
+    assert weights("full", settings()) == "lite-medsam"
 
 
 def test_slices_come_four_and_four_and_patches_two_and_two_unless_said_otherwise():

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from frugalseg.data.batch import TRUST, Batch
 from frugalseg.data.label import UNKNOWN
+from frugalseg.errors import SettingsError
 from frugalseg.learn.confident import with_issues_corrected
 from frugalseg.learn.losses import clip_logits, masked_dice, weighted_cross_entropy
 from frugalseg.methods import build_method
@@ -51,7 +52,14 @@ def test_labels_are_made_when_they_were_published_to_be() -> None:
     assert refreshes(GmAbsSettings(steps=800)) == (240, 400, 560)
 
 
-@pytest.mark.parametrize("options", [{"generalist": None}, {"label_weight": 0}, {"steps": 1}])
+@pytest.mark.parametrize("options", [{"steps": 1}, {"schedule": "paper", "steps": 750}])
+def test_a_training_too_short_for_any_label_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match="makes no labels"):
+        refreshes(GmAbsSettings(**options))
+    assert refreshes(GmAbsSettings(**options, generalist=None)) == ()
+
+
+@pytest.mark.parametrize("options", [{"generalist": None}, {"label_weight": 0}])
 def test_nothing_is_asked_when_no_label_would_be_learnt(options: dict[str, Any]) -> None:
     assert refreshes(GmAbsSettings(**options)) == ()
 

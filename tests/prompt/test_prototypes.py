@@ -110,6 +110,16 @@ def test_drawn_voxels_bring_a_class_back_that_the_specialist_has_lost():
     assert (believe(p, f, known=known).classes == truth).all()
 
 
+def test_with_no_share_for_the_expert_what_nobody_predicts_stays_away_as_published():
+    p, features = random_case()
+    p[2] = 0
+    drawn = np.full(p.shape[1:], 2, np.uint8)
+    known = expert_prototypes(features, drawn, 3)
+    found = believe(p, features, expert=drawn, known=known, settings=PrototypeSettings(expert_share=0))
+    assert not found.similarity[2].any()
+    assert believe(p, features, expert=drawn, known=known).similarity[2].any()
+
+
 def test_without_features_the_prediction_speaks():
     p, _ = random_case()
     belief = believe(p)

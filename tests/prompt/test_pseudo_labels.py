@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from frugalseg.data.geometry import Geometry
+from frugalseg.data.image import Image
 from frugalseg.data.label import UNKNOWN
 from frugalseg.errors import DataError
 from frugalseg.generalists.cache import Cached, EmbeddingCache
@@ -49,6 +51,21 @@ def test_an_object_that_the_specialist_alone_sees_is_background(tmp_path, unconf
     label = store.load("a").label
     assert (label[nothing] == said).mean() > 0.8
     assert all(dice(label == c, truth == c) > 0.9 for c in (1, 2))
+
+
+@pytest.mark.parametrize("unconfirmed", ["background", "silent"])
+def test_true_objects_too_many_to_be_asked_about_are_not_taught_away(tmp_path, unconfirmed):
+    truth = np.zeros((32, 32, 24), np.uint8)
+    for row in range(2, 32, 8):
+        for column in range(2, 32, 8):
+            truth[row : row + 4, column : column + 4, 10:14] = 1
+    image = Image(np.where(truth > 0, 1, 0).astype(np.float32), Geometry.plain(truth.shape))
+    store = store_in(tmp_path, views=ViewSettings(axes=(2,), unconfirmed=unconfirmed))
+    store.refresh("a", image, belief_of(truth, blur=0.1))
+    label = store.load("a").label
+    assert 0 < (label[truth == 1] == 1).sum() < (truth == 1).sum()
+    assert not (label[truth == 1] == 0).any()
+    assert (label[truth == 0] == 0).mean() > 0.9
 
 
 def test_a_second_refresh_with_the_same_belief_asks_nothing(tmp_path):

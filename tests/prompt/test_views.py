@@ -13,8 +13,19 @@ from frugalseg.generalists.cache import Cached, EmbeddingCache
 from frugalseg.generalists.classic import Classic
 from frugalseg.metrics.overlap import dice
 from frugalseg.prompt.fusion import Votes, fuse
+from frugalseg.prompt.prototypes import Belief
 from frugalseg.prompt.slices import PromptSettings
-from frugalseg.prompt.views import ViewSettings, Work, answers, ask, revised, viewing_axes, without_unconfirmed
+from frugalseg.prompt.views import (
+    ViewSettings,
+    Work,
+    answers,
+    ask,
+    asked_about,
+    revised,
+    viewing_axes,
+    without_unasked,
+    without_unconfirmed,
+)
 from view_worlds import SHAPE, BrightInBox, belief_of, scene
 
 AXES = (0, 1, 2)
@@ -110,13 +121,13 @@ def test_an_object_that_no_answer_has_fitted_is_background_and_one_that_some_hav
     votes = Votes.none(2, 3, classes.shape)
     votes.silent[:] = classes > 0
     votes.claims[1, 0, 1:3, 1:3, 2] = True  # one view, one slice of the first object
-    found = without_unconfirmed(votes, classes, (0, 2), every=1)
+    found = without_unconfirmed(votes, classes, (0, 2), np.ones((2, *classes.shape), bool), every=1)
     first, others = classes == 1, classes > 0
     first[5:] = False
     first |= classes == 2  # of which nothing was confirmed
     assert np.array_equal(found.silent, np.stack([first, first]))
     assert found.claims is votes.claims
-    rare = without_unconfirmed(votes, classes, (0, 2), every=2)
+    rare = without_unconfirmed(votes, classes, (0, 2), np.ones((2, *classes.shape), bool), every=2)
     shown = np.zeros((2, *classes.shape), bool)
     shown[0, ::2], shown[1, ..., ::2] = True, True
     assert np.array_equal(rare.silent, np.stack([first, first]) | (others & ~shown))
@@ -128,14 +139,39 @@ def test_a_claim_for_another_class_confirms_nothing_and_a_picture_is_left_alone(
     classes[4:, 4:, 3] = 2
     votes = Votes.none(1, 3, classes.shape)
     votes.claims[0, 0, 1, 1, 1] = True  # for class 1
-    assert without_unconfirmed(votes, classes, (2,), every=1).silent.all()  # no object of class 2 was confirmed
+    assert without_unconfirmed(
+        votes, classes, (2,), (classes > 0)[None], every=1
+    ).silent.all()  # no object of class 2 was confirmed
     small, large = (classes == 2) & (np.arange(4) == 3), (classes == 2) & (np.arange(4) < 3)
     for confirmed, other, is_spoken in ((small, large, False), (large, small, True)):
         votes.claims[0, 1] = confirmed
-        found = without_unconfirmed(votes, classes, (2,), every=1)
+        found = without_unconfirmed(votes, classes, (2,), (classes > 0)[None], every=1)
         assert np.array_equal(~found.silent[0], other & is_spoken)
     flat = Votes.none(1, 3, (6, 6))
-    assert without_unconfirmed(flat, classes[..., 1], (-1,), every=1) is flat
+    assert without_unconfirmed(flat, classes[..., 1], (-1,), (classes[..., 1] > 0)[None], every=1) is flat
+
+
+def test_what_was_not_asked_about_is_silence_and_not_background():
+    classes = np.zeros((40, 40, 3), np.uint8)
+    for k in range(12):  # more pieces than get a prompt
+        classes[3 * k + 1 : 3 * k + 3, 2:5, 1] = 1
+    classes[2:20, 10:30, 1] = 2
+    classes[30:33, 30:33, 1] = 2  # too small beside the other one
+    classes[38, 38, 2] = 2  # too small altogether, in a slice that nothing is asked about
+    classes[30:36, 10:16, 1] = 3  # not to be asked about
+    belief = Belief(classes, classes, np.stack([classes == c for c in range(4)]).astype(np.float32))
+    asked = ask(belief, (2,), PromptSettings(), ViewSettings(), seed=0, case="a", without=(3,))
+    about = asked_about(classes, (2,), asked)
+    assert [about[0][classes == value].sum() for value in (1, 2, 3)] == [8 * 6, 18 * 20, 0]
+    votes = Votes(np.zeros((1, 3, *classes.shape), bool), np.zeros((1, *classes.shape), bool))
+    votes.claims[0, 0, 1:3, 2:5, 1] = True
+    votes.claims[0, 1, 31, 31, 1] = True
+    found = without_unasked(votes, classes, about, without=(3,))
+    expected = (np.isin(classes, (1, 2)) & ~about[0]) & ~votes.claims[0].any(0)
+    assert expected.sum() == 4 * 6 + 9 - 1 + 1
+    assert np.array_equal(found.silent[0], expected)
+    # nor does an answer to a larger one speak against it
+    assert np.array_equal(without_unconfirmed(found, classes, (2,), about, every=1).silent, found.silent)
 
 
 def test_slices_that_are_left_out_are_silent():

@@ -29,7 +29,9 @@ def indices(placement, view, seed=0):
     return [unit.index[0] for unit in units]
 
 
-@pytest.mark.parametrize(("n", "quarters"), [(1, [0]), (2, [0, 1]), (3, [0, 1, 2]), (10, [2, 4, 7]), (11, [2, 5, 8])])
+@pytest.mark.parametrize(
+    ("n", "quarters"), [(1, [0]), (2, [0, 1]), (3, [0, 1, 2]), (4, [1, 2, 3]), (10, [2, 4, 7]), (11, [2, 5, 8])]
+)
 def test_slices_at_quarters_and_in_thirds_are_different_ones_of_the_stack(n, quarters):
     assert indices("parallel", stack_of(n)) == quarters
     for placement, seed in itertools.product(set(PARALLEL) - {"parallel"}, range(20)):

@@ -29,7 +29,7 @@ from frugalseg.errors import SettingsError
 from frugalseg.evaluation import mean_scores
 from frugalseg.generalists.cache import Cached
 from frugalseg.methods import method_settings
-from frugalseg.methods.gmabs import GmAbsSettings
+from frugalseg.methods.gmabs import GmAbsSettings, refreshes
 from frugalseg.prompt.pseudo_labels import PUBLISHED, check_askable
 from frugalseg.prompt.views import ViewSettings, viewing_axes
 from frugalseg.report.records import Panel
@@ -74,11 +74,18 @@ ARMS: Mapping[str, dict[str, Any]] = {
     "cps": {"train.method": "cps"},
 }
 """What makes an arm: changes to the campaign. Each arm up to `full` has one part more than the one before: the second
-perturbation, the generalist's labels, confident learning, clipped logits, the falling weight, answers that hardly
-overlap what was asked about thrown away, objects that no answer has fitted taught as background where others of their
-class were fitted, Dice on the labels (`unguarded`), the guard, slices that lack company thrown away. Prompts and fusion
-are ours in all of them; `as-published` has those of the script, its three axes, its prototypes and its losses too.
+perturbation (in the schedule "quick" with a teacher of shorter memory too), the generalist's labels, confident
+learning, clipped logits, the falling weight, answers that hardly overlap what was asked about thrown away, objects that
+no answer has fitted taught as background where others of their class were fitted, Dice on the labels (`unguarded`), the
+guard, slices that lack company thrown away. Prompts and fusion are ours in all of them; `as-published` has those of the
+script, its three axes, its prototypes and its losses too.
 """
+
+RAMPING = ("mean-teacher", "ua-mt", "cps")
+"""Methods without a generalist whose consistency grows."""
+
+PAPER_RAMP = 6000
+"""The steps that takes in the schedule of the paper, GM-ABS's and theirs alike."""
 
 TRUTH_CENTRE = "truth-centre"
 """The placement that only the oracle can know."""
@@ -134,11 +141,12 @@ def depends(arm: str, settings: GmAbsBenchSettings) -> dict[str, Any]:
 
 def weights(arm: str, settings: GmAbsBenchSettings) -> str | None:
     """Those of the generalist, where one is asked."""
-    if _method(arm, settings)[0] != "gmabs":
+    chosen = method_settings(*_method(arm, settings))
+    if not isinstance(chosen, GmAbsSettings) or chosen.generalist is None:
         return None
     from frugalseg.generalists.registry import build_generalist
 
-    return build_generalist(settings.generalist).info.fingerprint
+    return build_generalist(chosen.generalist).info.fingerprint
 
 
 def campaign_of(arm: str, seed: int, *, pool: Pool, data: str, settings: GmAbsBenchSettings) -> CampaignSettings:
@@ -181,6 +189,7 @@ def check(arm: str, settings: GmAbsBenchSettings, data: BenchData) -> None:
     if isinstance(chosen, GmAbsSettings) and chosen.generalist:
         from frugalseg.generalists.registry import build_generalist
 
+        refreshes(chosen.model_copy(update={"steps": settings.train.fit.steps}))
         check_askable(build_generalist(chosen.generalist).info, chosen.labels, (c.geometry for c in data.pool.cases))
 
 
@@ -236,7 +245,9 @@ def _panels(qualities: list[LabelQuality], arm: str) -> Iterator[Panel]:
 def _method(arm: str, settings: GmAbsBenchSettings) -> tuple[str, dict[str, Any]]:
     """How an arm trains: the method, and what is said of its options."""
     method = ARMS[arm]["train.method"]
-    return method, merged(_options(settings), ARMS[arm]["train.options"]) if method == "gmabs" else {}
+    if method == "gmabs":
+        return method, merged(_options(settings), ARMS[arm]["train.options"])
+    return method, {"ramp_steps": PAPER_RAMP} if settings.schedule == "paper" and method in RAMPING else {}
 
 
 def _options(settings: GmAbsBenchSettings) -> dict[str, Any]:

@@ -79,8 +79,7 @@ def embed_ahead(generalist: Cached, views: Iterable[View]) -> Iterator[Progress]
     done = encoded = 0
     for batch in _batches(views):
         first = first or batch[0]
-        encoded += sum(not generalist.cache.holds(generalist, view) for view in batch)
-        generalist.embed(batch)
+        encoded += sum(is_fresh for _, is_fresh in generalist.embedded(batch))
         done += len(batch)
         if not generalist.cache.holds(generalist, first):
             raise SettingsError(

@@ -171,6 +171,10 @@ class Cached:
 
         Raises `DiskFull` when one cannot be kept.
         """
+        return [embedding for embedding, _ in self.embedded(views)]
+
+    def embedded(self, views: Sequence[View]) -> list[tuple[Embedding, bool]]:
+        """The same, and whether each had to go through the encoder."""
         keys = self.cache.keys(self.info, views)
         by_key = dict(zip(keys, views, strict=True))
         found = {key: self.cache.load(key, self.info.fingerprint) for key in by_key}
@@ -180,7 +184,7 @@ class Cached:
             for key, new in zip(missing, fresh, strict=True):
                 found[key] = self.cache.save(key, new)
                 self.cache.make_room(spare=keys)
-        return [embedding for embedding in (found[key] for key in keys) if embedding is not None]
+        return [(embedding, key in missing) for key in keys if (embedding := found[key]) is not None]
 
     def decode(self, embedding: Embedding, prompts: Prompts, *, features: bool = False) -> Masks:
         """The generalist's own answer."""

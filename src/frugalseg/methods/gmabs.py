@@ -63,6 +63,7 @@ from torch import Tensor, nn
 
 from frugalseg.data.batch import TRUST, Batch
 from frugalseg.data.label import UNKNOWN
+from frugalseg.errors import SettingsError
 from frugalseg.generalists.cache import CacheSettings
 from frugalseg.learn.confident import with_issues_corrected
 from frugalseg.learn.losses import clip_logits, labelled_terms, masked_dice, mse, weighted_cross_entropy
@@ -132,10 +133,20 @@ SCHEDULES: Mapping[str, Schedule] = {
 
 
 def refreshes(settings: GmAbsSettings) -> tuple[int, ...]:
-    """The steps before which the generalist labels the scans anew."""
+    """The steps before which the generalist labels the scans anew.
+
+    Raises `SettingsError` when labels are wanted and the training is too short for the schedule to make any.
+    """
     if settings.generalist is None or settings.label_weight == 0:
         return ()
-    return tuple(step for step in SCHEDULES[settings.schedule].refreshes(settings.steps) if 0 < step < settings.steps)
+    found = [step for step in SCHEDULES[settings.schedule].refreshes(settings.steps) if 0 < step < settings.steps]
+    if not found:
+        raise SettingsError(
+            f"gmabs: in {settings.steps} steps the schedule {settings.schedule!r} makes no labels; train longer,"
+            + " choose the schedule 'quick'," * (settings.schedule != "quick")
+            + " or set generalist to null"
+        )
+    return tuple(found)
 
 
 class GmAbs(nn.Module):

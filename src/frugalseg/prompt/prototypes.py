@@ -80,8 +80,9 @@ def believe(
     """The belief of one case from a model's probabilities and features.
 
     `expert` is what was drawn of this case (`UNKNOWN` elsewhere), `known` are prototypes of other drawn cases by the
-    same model; the case's own come first. Without features there are no prototypes: the prediction stands for
-    the prototypes' classes and the probabilities for the similarity. Raises `DataError` for arrays that do not fit.
+    same model; the case's own come first, and with an `expert_share` of 0 neither says anything. Without features there
+    are no prototypes: the prediction stands for the prototypes' classes and the probabilities for the similarity.
+    Raises `DataError` for arrays that do not fit.
     """
     settings = settings or PrototypeSettings()
     predicted = np.asarray(probabilities.argmax(0), np.uint8)
@@ -91,7 +92,7 @@ def believe(
     prototypes = predicted_prototypes(probabilities, features)
     drawn = [expert_prototypes(features, expert, len(probabilities))] if expert is not None else []
     drawn += [known] if known is not None else []
-    if drawn:
+    if drawn and settings.expert_share > 0:
         prototypes = blended(prototypes, first_known(drawn), settings.expert_share)
     similarity = similarity_maps(features, prototypes, sharpness=settings.sharpness)
     return Belief(predicted, np.asarray(similarity.argmax(0), np.uint8), similarity)

@@ -33,13 +33,15 @@ from frugalseg.prompt.views import (
     Work,
     answers,
     ask,
+    asked_about,
     revised,
     viewing_axes,
+    without_unasked,
     without_unconfirmed,
 )
 from frugalseg.settings import Settings
 
-FORMAT = 2
+FORMAT = 3
 """Counts up when the same prompts would be made or answered otherwise."""
 
 
@@ -128,7 +130,7 @@ class PseudoLabels:
             return Refreshed(case, n_asked, 0, Work())
         replies = list(self._answers(case, image, belief, changed))
         votes = revised(votes, axes, replies)
-        said = self._label(votes, belief, axes, is_asked=n_asked > 0)
+        said = self._label(votes, belief, axes, wanted, without)
         state = LabelState(key, dict(sorted({**kept, **changed}.items())), votes, said, belief.classes, drawn)
         write_state(self._path(case, step), state)
         return Refreshed(case, n_asked, len(changed), sum((r.work for r in replies), Work()))
@@ -169,13 +171,21 @@ class PseudoLabels:
         least = self.settings.views.least_overlap
         return answers(self.generalist, image, belief, asked, case=case, least_overlap=least)
 
-    def _label(self, votes: Votes, belief: Belief, axes: Sequence[int], *, is_asked: bool) -> PseudoLabel:
+    def _label(
+        self,
+        votes: Votes,
+        belief: Belief,
+        axes: Sequence[int],
+        asked: Mapping[Place, Asked],
+        without: Collection[int],
+    ) -> PseudoLabel:
         """The fused label; unknown everywhere when the specialist saw no object, for then nobody was asked."""
-        views = self.settings.views
-        if not is_asked:
-            votes = Votes(votes.claims, np.ones_like(votes.silent))
-        elif views.unconfirmed == "background":
-            votes = without_unconfirmed(votes, belief.classes, axes, every=views.every)
+        views, about = self.settings.views, asked_about(belief.classes, axes, asked)
+        if not any(map(len, asked.values())):
+            return fuse(Votes(votes.claims, np.ones_like(votes.silent)), belief.similarity, self.settings.fusion)
+        votes = without_unasked(votes, belief.classes, about, without=without)
+        if views.unconfirmed == "background":
+            votes = without_unconfirmed(votes, belief.classes, axes, about, every=views.every)
         return fuse(votes, belief.similarity, self.settings.fusion)
 
     def _moved(self, new: Asked, last: Asked) -> bool:

@@ -18,7 +18,7 @@ from frugalseg.data.unit import Unit
 from frugalseg.errors import SettingsError
 from frugalseg.generalists.ahead import view_of
 from frugalseg.generalists.cache import Cached
-from frugalseg.generalists.generalist import Generalist
+from frugalseg.generalists.generalist import Embedding, Generalist, View
 from frugalseg.generalists.masks import Masks
 from frugalseg.metrics.overlap import iou
 from frugalseg.prompt.fusion import Votes
@@ -153,14 +153,25 @@ def answers(
     for start in range(0, len(shown), AT_ONCE):
         places = shown[start : start + AT_ONCE]
         views = [view_of(image, _unit(case, place)) for place in places]
-        fresh = [not (isinstance(generalist, Cached) and generalist.cache.holds(generalist, view)) for view in views]
-        for place, embedding, is_fresh in zip(places, generalist.embed(views), fresh, strict=True):
+        for place, (embedding, is_fresh) in zip(places, _embedded(generalist, views), strict=True):
             here = asked[place]
             masks = generalist.decode(embedding, here.prompts)
             claims, silent = painted(
                 masks, here, belief.slice(*place), n_objects=n_objects, least_overlap=least_overlap
             )
             yield Answer(place, claims, silent, Work(1, int(is_fresh), len(here)))
+
+
+def _embedded(generalist: Generalist, views: Sequence[View]) -> list[tuple[Embedding, bool]]:
+    """The embedding of each view, and whether it had to be encoded."""
+    if isinstance(generalist, Cached):
+        return generalist.embedded(views)
+    return [(embedding, True) for embedding in generalist.embed(views)]
+
+
+def _slice_at(axis: int, index: int) -> tuple[slice | int, ...]:
+    """Where a slice lies in the volume; axis -1: the whole picture."""
+    return (slice(None),) * axis + (index,) if axis >= 0 else (slice(None),) * 2
 
 
 def _unit(case: str, place: Place) -> Unit:
@@ -173,8 +184,7 @@ def revised(votes: Votes, axes: Sequence[int], replies: Iterable[Answer]) -> Vot
     claims, silent = votes.claims.copy(), votes.silent.copy()
     for answer in replies:
         axis, index = answer.place
-        view = list(axes).index(axis)
-        where = (slice(None),) * axis + (index,) if axis >= 0 else (slice(None),) * 2
+        view, where = list(axes).index(axis), _slice_at(axis, index)
         claims[(view, slice(None), *where)] = answer.claims
         silent[(view, *where)] = answer.silent
     return Votes(claims, silent)
@@ -191,9 +201,7 @@ def painted(
     """
     claims = np.zeros((n_objects, *belief.classes.shape), bool)
     silent = np.zeros(belief.classes.shape, bool)
-    for k, value in enumerate(asked.classes):
-        top, left, bottom, right = np.rint(asked.boxes[k]).astype(int)
-        box = (slice(top, bottom + 1), slice(left, right + 1))
+    for k, (value, box) in enumerate(zip(asked.classes, _boxes(asked), strict=True)):
         answer = masks.mask(k)
         if iou(answer[box], belief.classes[box] == value) >= least_overlap:
             claims[value - 1] |= answer
@@ -202,29 +210,72 @@ def painted(
     return claims, silent & ~claims.any(0)
 
 
+def _boxes(asked: Asked) -> Iterator[tuple[slice, slice]]:
+    """The pixels of each prompt's box."""
+    for top, left, bottom, right in np.rint(asked.boxes).astype(int):
+        yield slice(top, bottom + 1), slice(left, right + 1)
+
+
+def asked_about(
+    classes: UInt8[np.ndarray, "*space"], axes: Sequence[int], asked: Mapping[Place, Asked]
+) -> Bool[np.ndarray, "V *space"]:
+    """Which voxels lie in a box of their own class, view by view."""
+    about = np.zeros((len(axes), *classes.shape), bool)
+    for (axis, index), here in asked.items():
+        where = _slice_at(axis, index)
+        seen, inside = classes[where], np.zeros(classes[where].shape, bool)
+        for value, box in zip(here.classes, _boxes(here), strict=True):
+            inside[box] |= seen[box] == value
+        about[(list(axes).index(axis), *where)] = inside
+    return about
+
+
+def without_unasked(
+    votes: Votes,
+    classes: UInt8[np.ndarray, "*space"],
+    about: Bool[np.ndarray, "V *space"],
+    *,
+    without: Collection[int] = (),
+) -> Votes:
+    """The votes in which a view says nothing of objects that it was not asked `about` and claims for no class.
+
+    They were too small for a prompt, or too many: that the generalist names none there does not make them background.
+    Classes that nobody was to be asked about, `without`, are left as they are.
+    """
+    unasked = (classes > 0) & ~np.isin(classes, [*without]) & ~about
+    return Votes(votes.claims, votes.silent | (unasked & ~votes.claims.any(1)))
+
+
 def without_unconfirmed(
-    votes: Votes, classes: UInt8[np.ndarray, "*space"], axes: Sequence[int], *, every: int
+    votes: Votes,
+    classes: UInt8[np.ndarray, "*space"],
+    axes: Sequence[int],
+    about: Bool[np.ndarray, "V *space"],
+    *,
+    every: int,
 ) -> Votes:
     """The votes in which objects that no answer has fitted are background, beside a larger one of their class that has.
 
-    An object is a piece of a class in 3D, touching corners included; an answer has fitted where some view claims a
-    voxel of it for that class. In the slices of a doubtful object that were shown, each `every`th, the view then is not
-    silent. An object of which some slices were confirmed keeps the others silent, and so does a class of which nothing
-    larger was: there it may be the generalist who fails. (ACDC, first labels of 37 scans: of 972 such objects of both
-    cavities six were true, 0.4 % of the voxels; of 82 beside nothing confirmed five were, 19 % of the voxels.) A
-    picture has no further slices that could confirm a piece: votes on it are left as they are.
+    An object is a piece of a class in 3D, touching corners included, that was asked `about` in some slice; an answer
+    has fitted where some view claims a voxel of it for that class. In the slices of a doubtful object that were shown,
+    each `every`th, the view then is not silent. An object of which some slices were confirmed keeps the others silent,
+    and so does a class of which nothing larger was: there it may be the generalist who fails. (ACDC, first labels of 37
+    scans: of 972 such objects of both cavities six were true, 0.4 % of the voxels; of 82 beside nothing confirmed five
+    were, 19 % of the voxels.) A picture has no further slices that could confirm a piece: votes on it are left as they
+    are.
     """
     if classes.ndim < 3:
         return votes
     doubtful = np.zeros(classes.shape, bool)
     for value in range(1, votes.claims.shape[1] + 1):
         pieces, n = ndimage.label(classes == value, structure=np.ones((3, 3, 3)))
-        confirmed = np.zeros(n + 1, bool)
+        confirmed, asked = np.zeros(n + 1, bool), np.zeros(n + 1, bool)
         confirmed[np.unique(pieces[votes.claims[:, value - 1].any(0)])] = True
+        asked[np.unique(pieces[about.any(0)])] = True
         sizes = np.bincount(pieces.ravel(), minlength=n + 1)
         sizes[0] = 0  # the background is no object
         largest = sizes[confirmed].max(initial=0)
-        doubtful |= ((sizes > 0) & (sizes < largest) & ~confirmed)[pieces]
+        doubtful |= (asked & (sizes > 0) & (sizes < largest) & ~confirmed)[pieces]
     silent = votes.silent.copy()
     for view, axis in enumerate(axes):
         shown = (slice(None),) * axis + (slice(None, None, every),)

@@ -62,8 +62,9 @@ Slices = Callable[[int, PoolView, str, np.random.Generator], list[int]]
 
 
 def quarters(n: int, _view: PoolView, _case: str, _rng: np.random.Generator) -> list[int]:
-    """At a quarter, the middle and three quarters."""
-    return sorted({round(share * (n - 1)) for share in (0.25, 0.5, 0.75)})
+    """At a quarter, the middle and three quarters: three different ones where there are as many."""
+    first, middle, last = (round(share * (n - 1)) for share in (0.25, 0.5, 0.75))
+    return [first, middle, max(last, middle + 1)] if n >= 3 else list(range(n))
 
 
 def thirds(n: int, _view: PoolView, _case: str, rng: np.random.Generator) -> list[int]:
