@@ -19,7 +19,7 @@ from frugalseg.data.phantoms import phantom_pool
 from frugalseg.data.pool import Pool
 from frugalseg.data.unit import Unit
 from frugalseg.errors import SettingsError
-from frugalseg.generalist_labels import GeneralistLabels, read_asked, read_record, read_report
+from frugalseg.generalist_labels import GeneralistLabels, read_asked, read_record, read_report, refreshes_in
 from frugalseg.learn.engine import Reach
 from frugalseg.learn.log import read_log
 from frugalseg.prompt.guard import judged
@@ -260,6 +260,25 @@ def test_another_generalist_makes_another_run(pool: Pool, tmp_path: Path, genera
     generalist.info = replace(generalist.info, fingerprint="f1")
     with pytest.raises(SettingsError, match="generalist = f0 there, f1 here"):
         weights_after(training(pool, tmp_path))
+
+
+def test_who_starts_again_in_the_same_folder_begins_without_labels(pool: Pool, whole: Whole, tmp_path: Path) -> None:
+    weights_after(training(pool, tmp_path, **{"options.guard": None, "fit.steps": 7}))
+    (tmp_path / "last.ckpt").unlink()
+    again = training(pool, tmp_path)
+    found = weights_after(again)
+    assert all(torch.equal(x, found[name]) for name, x in whole.weights.items())
+    assert refreshes_in(again.folder / GENERALIST_LABELS) == refreshes_in(whole.folder) == [3, 5, 7]
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_channels_that_are_no_colours_are_refused_before_the_training(
+    pool: Pool, tmp_path: Path, channels: int
+) -> None:
+    run = training(pool, tmp_path)
+    run.plan = run.plan.model_copy(update={"channels": channels})
+    with pytest.raises(SettingsError, match=f"these images have {channels} channels"):
+        weights_after(run, 1)
 
 
 def test_without_a_guard_there_is_no_verdict(pool: Pool, tmp_path: Path) -> None:

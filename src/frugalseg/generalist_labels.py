@@ -75,7 +75,8 @@ class GeneralistLabels:
     ) -> None:
         self.pool, self.plan, self.folder, self.rater = pool, plan, folder, rater
         self.settings = method.settings
-        check_askable(generalist.info, self.settings.labels, (case.geometry for case in pool.cases))
+        geometries = (case.geometry for case in pool.cases)
+        check_askable(generalist.info, self.settings.labels, geometries, channels=plan.channels)
         self.method, self.model = method, Model(plan, method.teacher.net).with_usual_windows()
         self.labels = PseudoLabels(folder / SAID, generalist, self.settings.labels, seed=seed)
         self.steps = refreshes(self.settings)
@@ -109,9 +110,11 @@ class GeneralistLabels:
             self._forget(before=step)
         processes.barrier()
 
-    def take_over(self, earlier: Path) -> None:
-        """Begins with the labels of an earlier run's folder, where this run has none yet."""
-        share_labels(earlier, self.folder)
+    def begin(self, earlier: Path | None) -> None:
+        """Begins without labels, whatever a training before has left, or with those of an earlier run's folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if earlier is not None:
+            share_labels(earlier, self.folder)
 
     def ready(self, case: str, step: int) -> np.ndarray:
         """What the training reads: labels and their trust, (2, *space) uint8 on the plan's spacing, as of a refresh."""

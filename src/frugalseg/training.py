@@ -86,8 +86,9 @@ class Training:
         method = build_method(self.settings.method, self._make_network(), {**steps, **self.settings.options})
         tutor = self._tutor(method)
         reach = self.reach
-        if tutor and reach.after is not None:
-            reach = replace(reach, carry=partial(tutor.take_over, reach.after / GENERALIST_LABELS))
+        if tutor:
+            earlier = None if reach.after is None else reach.after / GENERALIST_LABELS
+            reach = replace(reach, begin=partial(tutor.begin, earlier))
         part_at = self._parts(labelled, rest, tutor)
 
         def batches(step: int) -> Batch:

@@ -80,7 +80,7 @@ def test_all_slices_lie_across_the_axis_that_was_named(capsys, work, fake):
 
 
 def test_views_are_the_slices_that_gm_abs_asks_about(capsys, tmp_path, fake):
-    done(capsys, "init", tmp_path / "work", "--data", "phantom=anatomy,n=2,shape=20x24x28")
+    done(capsys, "init", tmp_path / "work", "--data", "phantom=anatomy,n=3,shape=20x24x28", "--test", "1")
     assert "144 embeddings" in done(capsys, "embed", tmp_path / "work", "--units", "views")
     assert sorted({v.size for v in fake.seen}) == [(20, 24), (20, 28), (24, 28)]
 

@@ -190,7 +190,8 @@ def check(arm: str, settings: GmAbsBenchSettings, data: BenchData) -> None:
         from frugalseg.generalists.registry import build_generalist
 
         refreshes(chosen.model_copy(update={"steps": settings.train.fit.steps}))
-        check_askable(build_generalist(chosen.generalist).info, chosen.labels, (c.geometry for c in data.pool.cases))
+        info, cases = build_generalist(chosen.generalist).info, data.pool.cases
+        check_askable(info, chosen.labels, (c.geometry for c in cases), channels=cases[0].image().channels)
 
 
 def measure(job: Job[GmAbsBenchSettings]) -> Generator[Stage, None, Measurement]:

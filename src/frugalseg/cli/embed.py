@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from frugalseg.campaign.rounds import training_pool
 from frugalseg.cli.show import bar, console
 from frugalseg.data.unit import Unit
 from frugalseg.errors import DataError, lookup
@@ -57,8 +58,8 @@ def _all(workspace: Workspace) -> list[Unit]:
 
 
 def _views(workspace: Workspace) -> list[Unit]:
-    """The slices that GM-ABS may ask about."""
-    return [unit for case in workspace.pool.cases for unit in slices_shown(case.id, case.geometry)]
+    """The slices that GM-ABS, as it is by default, may ask about: those of the cases that may be learnt from."""
+    return [unit for case in training_pool(workspace).cases for unit in slices_shown(case.id, case.geometry)]
 
 
 UNITS: dict[str, Callable[[Workspace], list[Unit]]] = {"chosen": _chosen, "all": _all, "views": _views}

@@ -30,7 +30,7 @@ from frugalseg.settings import Settings
 FORMAT = 1
 """Counts up when pixels reach the encoders in another way, so that older embeddings are not taken for new ones."""
 
-ADVICE = "make room, give the embeddings another folder, or lower their limit"
+ADVICE = "make room (embeddings may be deleted, they are made again), or begin anew with a lower limit for them"
 
 LEFT_BEHIND_S = 3600.0
 """Age at which a file half written is one that a killed process has left."""

@@ -51,14 +51,6 @@ def find_label_issues(labels: UInt8[Tensor, "B *space"], p: Float[Tensor, "B C *
     return _judge(labels, p).issues
 
 
-def confident_classes(labels: UInt8[Tensor, "B *space"], p: Float[Tensor, "B C *space"]) -> UInt8[Tensor, "B *space"]:
-    """The class in which each voxel is confident (step 2), `UNKNOWN` where it is confident in none.
-
-    Voxels of unknown label get one too: the thresholds are those of the known ones.
-    """
-    return _judge(labels, p).confident
-
-
 def with_issues_corrected(
     labels: UInt8[Tensor, "B *space"], p: Float[Tensor, "B C *space"]
 ) -> UInt8[Tensor, "B *space"]:
@@ -70,11 +62,6 @@ def with_issues_corrected(
     found = _judge(labels, p)
     is_other = (found.confident != UNKNOWN) & (found.confident != labels)
     return torch.where(found.issues, torch.where(is_other, found.confident, found.likeliest), labels)
-
-
-def with_issues_unknown(labels: UInt8[Tensor, "B *space"], p: Float[Tensor, "B C *space"]) -> UInt8[Tensor, "B *space"]:
-    """A copy in which every issue is `UNKNOWN`, so that it teaches nothing."""
-    return labels.masked_fill(_judge(labels, p).issues, UNKNOWN)
 
 
 @dataclass(frozen=True, eq=False)

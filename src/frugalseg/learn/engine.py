@@ -73,7 +73,7 @@ class Reach:
 
     after: Path | None = None
     until: int | None = None
-    carry: Callable[[], None] | None = None  # called once by the first process when the run begins behind another
+    begin: Callable[[], None] | None = None  # called by the first process where this run has no checkpoint yet
 
 
 def fit(
@@ -148,12 +148,12 @@ class _Run:
 
     def restore(self, reach: Reach) -> int:
         """Loads the checkpoint, or that of an earlier run's folder; returns how many steps were done before."""
-        if reach.after is not None:
-            if processes.is_first() and not self.path.exists():
-                if reach.carry is not None:
-                    reach.carry()
+        if processes.is_first() and not self.path.exists():
+            if reach.begin is not None:
+                reach.begin()
+            if reach.after is not None:
                 checkpoint.adopt(self.path, reach.after / CHECKPOINT, identity=self.identity)
-            self.fabric.barrier()
+        self.fabric.barrier()
         done = checkpoint.restore(self.path, self.method, self.optimizer, identity=self.identity)
         if processes.is_first():
             checkpoint.clear_leftovers(self.path)

@@ -63,8 +63,10 @@ PUBLISHED = PseudoLabelSettings(
 """GM-ABS's script. A generalist of boxes alone needs ``add_point=0``."""
 
 
-def check_askable(info: GeneralistInfo, settings: PseudoLabelSettings, geometries: Iterable[Geometry]) -> None:
-    """Raises `SettingsError` when a generalist does not know such prompts, or images have no such axes.
+def check_askable(
+    info: GeneralistInfo, settings: PseudoLabelSettings, geometries: Iterable[Geometry], *, channels: int
+) -> None:
+    """Raises `SettingsError` when a generalist does not know such prompts or pictures, or images have no such axes.
 
     Before a training, which would get as far as its first labels.
     """
@@ -72,6 +74,11 @@ def check_askable(info: GeneralistInfo, settings: PseudoLabelSettings, geometrie
         raise SettingsError(f"labels.prompts: {foreign}")
     for geometry in geometries:
         viewing_axes(geometry, settings.views)
+        if channels not in (1, 3) and (geometry.ndim, channels) != (2, 4):  # a picture's fourth channel is its opacity
+            raise SettingsError(
+                f"a generalist sees grey pictures or red, green and blue, and these images have {channels} channels;"
+                " take those of them that show most, or train without a generalist (generalist: null)"
+            )
 
 
 @dataclass(frozen=True)

@@ -76,11 +76,10 @@ def viewing_axes(geometry: Geometry, settings: ViewSettings) -> tuple[int, ...]:
     return passing or (min(range(3), key=lambda a: (_ratio(geometry, a), -_side(geometry, a), a)),)
 
 
-def slices_shown(case: str, geometry: Geometry, settings: ViewSettings | None = None) -> Iterator[Unit]:
-    """Every slice of a case that may be shown: all that carry an object are among them."""
-    settings = settings or ViewSettings()
-    for axis in viewing_axes(geometry, settings):
-        for index in range(0, 1 if axis < 0 else geometry.shape[axis], settings.every):
+def slices_shown(case: str, geometry: Geometry) -> Iterator[Unit]:
+    """Every slice of a case that may be shown by default: all that carry an object are among them."""
+    for axis in viewing_axes(geometry, ViewSettings()):
+        for index in range(1 if axis < 0 else geometry.shape[axis]):
             yield _unit(case, (axis, index))
 
 
