@@ -187,8 +187,8 @@ def test_slices_whose_classes_lack_company_are_not_learnt_from(
     before = first_label(pool, tmp_path / "all", **{"options.company": None})
     has = np.stack([[(x == value).any() for value in range(len(pool.classes))] for x in before])
     one, other = next((a, b) for a, b in itertools.permutations((1, 2, 3), 2) if (has[:, a] & ~has[:, b]).sum() > 0)
-    needed = np.zeros((len(pool.classes),) * 2, bool)
-    needed[one, other] = True
+    needed = np.full((len(pool.classes),) * 2, np.nan)
+    needed[one, other] = np.inf
     monkeypatch.setattr(generalist_labels, "needed_company", lambda _, axes, *__: {axes[0]: needed})
     kept = first_label(pool, tmp_path / "some")
     for x, was, is_lacking in zip(kept, before, has[:, one] & ~has[:, other], strict=True):

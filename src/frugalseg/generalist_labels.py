@@ -196,18 +196,19 @@ class GeneralistLabels:
         if self.settings.company is None:
             return {}
         axes = {axis for case in self.pool.cases for axis in self._axes(case)}
-        known = [(e.expert, e.said) for e in examined]
+        known = [(e.expert, e.said, self.pool[e.case].geometry.spacing) for e in examined]
         needs = needed_company(known, sorted(axes), len(self.plan.classes), self.settings.company)
         if weights is None:
             return needs
-        return {axis: needed & np.outer(weights > 0, weights > 0) for axis, needed in needs.items()}
+        trusted = np.outer(weights > 0, weights > 0)
+        return {axis: np.where(trusted, reach, np.nan) for axis, reach in needs.items()}
 
     def _axes(self, case: Case) -> tuple[int, ...]:
         return viewing_axes(case.geometry, self.settings.labels.views)
 
     def _make_ready(self, case: Case, step: int, weights: np.ndarray | None, needs: Needs) -> None:
         mine = {axis: needs[axis] for axis in self._axes(case) if axis in needs}
-        found = self.labels.load(case.id, step=step, weights=weights, needs=mine)
+        found = self.labels.load(case.id, step=step, weights=weights, needs=mine, spacing=case.geometry.spacing)
         if found is None:
             raise DataError(f"{self.folder}: the labels of {case.id} are gone; start again in another folder")
         trust = np.rint(TRUST * found.weight.astype(np.float64)).astype(np.uint8)

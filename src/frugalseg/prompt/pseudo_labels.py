@@ -149,16 +149,17 @@ class PseudoLabels:
         step: int | None = None,
         weights: Float64[np.ndarray, " C"] | None = None,
         needs: Needs | None = None,
+        spacing: Sequence[float] = (),
     ) -> PseudoLabel | None:
         """The label of a case as of a step (by default the last), what the expert had drawn written over it.
 
-        `weights` are a guard's, one a class, `needs` the company that each class needs. None when the case has not been
-        refreshed by then.
+        `weights` are a guard's, one a class, `needs` the company that each class needs in a case of this `spacing`
+        (mm). None when the case has not been refreshed by then.
         """
         state = self._last(case, step)
         if state is None:
             return None
-        said = in_company(state.said, needs or {})
+        said = in_company(state.said, needs or {}, spacing)
         said = said if weights is None else guarded(said, state.classes, weights)
         return with_expert(said, state.expert)
 
