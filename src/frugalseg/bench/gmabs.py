@@ -77,7 +77,7 @@ ARMS: Mapping[str, dict[str, Any]] = {
 perturbation (in the schedule "quick" with a teacher of shorter memory too), the generalist's labels, confident
 learning, clipped logits, the falling weight, answers that hardly overlap what was asked about thrown away, objects that
 no answer has fitted taught as background where others of their class were fitted, Dice on the labels (`unguarded`), the
-guard, slices that lack company thrown away. Prompts and fusion are ours in all of them; `as-published` has those of the
+guard, what lacks company thrown away. Prompts and fusion are ours in all of them; `as-published` has those of the
 script, its three axes, its prototypes and its losses too.
 """
 

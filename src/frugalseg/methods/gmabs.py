@@ -43,8 +43,8 @@ We differ:
   the teacher is confident in, which for two classes is the script's flip, and keeps its trust.
 - a voxel counts as much as its views agree and its class is trusted; voxels of which no view speaks do not count, and
   classes that are not trusted at all are a part of what the generalist calls background.
-- a class that is never said without another one where experts have drawn is believed only in slices that have both
-  (`company: null`: all slices, the script).
+- a class that is never said without another one where experts have drawn is believed only near that one, as near as
+  experts have drawn it (`company: null`: everywhere, the script).
 - any number of classes.
 - schedules: "paper" has its numbers; "quick" makes labels at 0.3, 0.5 and 0.7 of a training of any length, its
   consistency ramps up as that of `mean-teacher` does, within 200 steps, and its teacher remembers at most a tenth of
