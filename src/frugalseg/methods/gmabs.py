@@ -21,7 +21,7 @@ is corrected, what a wrong label can teach is bounded, and the labels count less
 
 The labels come with the batch (`Batch.pseudo`); when they are made anew is said by `refreshes`, how by
 `settings.labels` (prompts, views, fusion, see `prompt.pseudo_labels`), `settings.guard` says how far each class of them
-is to be trusted (`prompt.guard`), and `settings.company` in which slices (`prompt.company`). `generalist_labels.py`
+is to be trusted (`prompt.guard`), and `settings.company` beside what (`prompt.company`). `generalist_labels.py`
 does it between two steps of the training.
 
 We differ:
@@ -104,7 +104,7 @@ class GmAbsSettings(Settings):
     labels: PseudoLabelSettings = PseudoLabelSettings()
     prototypes: PrototypeSettings = PrototypeSettings()
     guard: GuardSettings | None = GuardSettings()  # null: every class is trusted; script
-    company: CompanySettings | None = CompanySettings()  # null: every slice is believed; script
+    company: CompanySettings | None = CompanySettings()  # null: classes are believed alone too; script
 
 
 @dataclass(frozen=True)

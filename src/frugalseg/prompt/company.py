@@ -15,6 +15,7 @@ different axes are counted apart.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -50,30 +51,43 @@ def needed_company(
 ) -> Needs:
     """What each class needs, and how near; infinitely far where no expert has drawn both in one slice."""
     settings, cases = settings or CompanySettings(), list(drawn)
-    return {axis: _needed(cases, axis, n_classes, settings) for axis in axes}
+    return {axis: _needed([*_drawn_whole(cases, axis)], n_classes, settings) for axis in axes}
 
 
-def _needed(cases: Sequence[Known], axis: int, n_classes: int, settings: CompanySettings) -> Float[np.ndarray, "C C"]:
-    together = np.zeros((n_classes, n_classes), np.int64)
-    for expert, said, _ in cases:
+class _Slice(NamedTuple):
+    """A slice that an expert has drawn whole: that, what the generalist says of it, its two spacings."""
+
+    drawn: np.ndarray
+    said: np.ndarray
+    spacing: Sequence[float]
+
+
+def _drawn_whole(cases: Iterable[Known], axis: int) -> Iterator[_Slice]:
+    for expert, said, spacing in cases:
         for drawn, label in zip(_slices(expert, axis), _slices(said.label, axis), strict=True):
             if (drawn != UNKNOWN).all():
-                has = _present(label, n_classes)
-                together += np.outer(has, has)
+                yield _Slice(drawn, label, _in_plane(spacing, axis))
+
+
+def _needed(slices: Sequence[_Slice], n_classes: int, settings: CompanySettings) -> Float[np.ndarray, "C C"]:
+    together = np.zeros((n_classes, n_classes), np.int64)
+    for one in slices:
+        has = _present(one.said, n_classes)
+        together += np.outer(has, has)
     alone = np.diagonal(together)[:, None]
     needs = (alone >= settings.least_slices) & (together >= settings.share * alone) & ~np.eye(n_classes, dtype=bool)
     reach = np.full(needs.shape, np.nan)
     for a, b in np.argwhere(needs):
-        reach[a, b] = REACH * max(_distances(cases, axis, int(a), int(b)), default=np.inf)
+        reach[a, b] = REACH * max(_distances(slices, int(a), int(b)), default=np.inf)
     return reach
 
 
-def _distances(cases: Sequence[Known], axis: int, a: int, b: int) -> Iterator[float]:
-    """How far pieces of a class are from another one, in slices that an expert has drawn whole and that have both."""
-    for expert, _, spacing in cases:
-        for drawn in _slices(expert, axis):
-            if (drawn != UNKNOWN).all() and (drawn == a).any() and (drawn == b).any():
-                yield from _away(_pieces(drawn == a), drawn == b, _in_plane(spacing, axis))
+def _distances(slices: Iterable[_Slice], a: int, b: int) -> Iterator[float]:
+    """How far pieces of a class are from another one, as drawn, in slices that have both."""
+    for one in slices:
+        is_a, is_b = one.drawn == a, one.drawn == b
+        if is_a.any() and is_b.any():
+            yield from _away(_pieces(is_a), is_b, one.spacing)
 
 
 def in_company(said: PseudoLabel, needs: Needs, spacing: Sequence[float]) -> PseudoLabel:

@@ -188,12 +188,14 @@ class PseudoLabels:
         without: Collection[int],
     ) -> PseudoLabel:
         """The fused label; unknown everywhere when the specialist saw no object, for then nobody was asked."""
-        views, about = self.settings.views, asked_about(belief.classes, axes, asked)
+        views = self.settings.views
         if not any(map(len, asked.values())):
-            return fuse(Votes(votes.claims, np.ones_like(votes.silent)), belief.similarity, self.settings.fusion)
-        votes = without_unasked(votes, belief.classes, about, without=without)
-        if views.unconfirmed == "background":
-            votes = without_unconfirmed(votes, belief.classes, axes, about, every=views.every)
+            votes = Votes(votes.claims, np.ones_like(votes.silent))
+        else:
+            about = asked_about(belief.classes, axes, asked)
+            votes = without_unasked(votes, belief.classes, about, without=without)
+            if views.unconfirmed == "background":
+                votes = without_unconfirmed(votes, belief.classes, axes, about, every=views.every)
         return fuse(votes, belief.similarity, self.settings.fusion)
 
     def _moved(self, new: Asked, last: Asked) -> bool:
