@@ -52,6 +52,15 @@ def test_all_arms_of_a_seed_draw_the_same_first_batch(finished):
     assert of(campaign, "random", 0).selected(0) != of(campaign, "random", 1).selected(0)
 
 
+def test_a_training_of_other_code_is_another_one(tmp_path, monkeypatch):
+    campaign = simulation(tmp_path, **{**ARMS, "rounds": 0, "seeds": [0]})
+    for arm, commit in (("random", "before"), ("entropy", "after")):
+        monkeypatch.setattr("frugalseg.campaign.first_round.code_commit", lambda commit=commit: commit)
+        for _ in campaign.run((arm,)):
+            pass
+    assert len([*(campaign.cache / "first-round").glob("*/model.safetensors")]) == 2
+
+
 def test_all_arms_train_with_the_same_seeds(finished):
     campaign, _ = finished
     seeds = {arm: [[run.seed for run in of(campaign, arm, s).runs()] for s in (0, 1)] for arm in ("random", "entropy")}

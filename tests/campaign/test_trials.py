@@ -1,5 +1,6 @@
 import pytest
 
+from frugalseg.campaign import trials as module
 from frugalseg.campaign.trials import Trials, check_unchanged
 from frugalseg.errors import SettingsError
 from frugalseg.files import held
@@ -13,8 +14,24 @@ def test_every_pair_is_taken_once_seed_by_seed(tmp_path):
         trials.finish(arm, seed, {"n": len(taken)})
     assert taken == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
     assert trials.finished() == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
-    assert trials.found("a", 1) == {"n": 3}
+    assert trials.found("a", 1)["n"] == 3
     assert list(trials.left()) == []
+
+
+def test_the_code_of_each_arm_is_known(tmp_path, monkeypatch):
+    trials = Trials(tmp_path, ("a", "b", "c"), (0, 1))
+    monkeypatch.setattr(module, "code_commit", lambda: "now")
+    assert trials.commit() == "now"
+    for seed in (0, 1):
+        monkeypatch.setattr(module, "code_commit", lambda: "old")
+        trials.finish("a", seed, {})
+    assert trials.commit() == "old"
+    monkeypatch.setattr(module, "code_commit", lambda: None)
+    trials.finish("b", 0, {})
+    monkeypatch.setattr(module, "code_commit", lambda: "new")
+    trials.finish("b", 1, {})
+    trials.finish("c", 0, {})
+    assert trials.commit() == "old: a; unknown: b; new: b, c"
 
 
 def test_a_pair_is_held_while_it_is_worked_on(tmp_path):

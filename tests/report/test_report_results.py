@@ -85,9 +85,13 @@ def test_the_environment_names_torch_and_its_threads():
 
 def test_the_environment_can_be_told_without_git(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
+    module.code_commit.cache_clear()
     assert environment("cpu").commit is None
+    module.code_commit.cache_clear()
 
 
 def test_a_package_in_somebody_elses_checkout_does_not_name_his_commit(monkeypatch, tmp_path: Path):
     monkeypatch.setattr(module, "__file__", str(tmp_path / "results.py"))
+    module.code_commit.cache_clear()
     assert environment("cpu").commit is None
+    module.code_commit.cache_clear()

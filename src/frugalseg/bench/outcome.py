@@ -17,7 +17,6 @@ from frugalseg.report.results import (
     Paired,
     Results,
     cost_of,
-    environment,
     measured_budgets,
     paired_budgets,
     write_results,
@@ -75,7 +74,7 @@ def _results(found: BenchRun[S], points: tuple[CurvePoint, ...], command: str) -
         arms={row.arm: _measured(row, budgets) for row in rows_of(points)},
         paired=(*(Paired.of(c) for c in comparisons(points, found.bench.compare)), *paired_budgets(budgets)),
         command=command,
-        environment=environment(found.device),
+        environment=found.trials.environment(found.device),
     )
 
 

@@ -1,7 +1,7 @@
 """The first round of a campaign is the same in every arm that begins with the same units, so it is trained once.
 
-What was trained is known by its content: method, settings, plan, the labels and images it learnt from, seed, and the
-cases it was measured on. The same training in another arm would end with the same bits.
+What was trained is known by its content: method, settings, plan, the labels and images it learnt from, seed, the cases
+it was measured on, and the code. The same training in another arm would end with the same bits.
 """
 
 import json
@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from frugalseg import __version__
 from frugalseg.campaign.rounds import TrainingRound, case_scores
 from frugalseg.evaluation import CaseScore
 from frugalseg.files import atomic_path, fingerprint_json, held, write_json
 from frugalseg.generalist_labels import share_labels
+from frugalseg.report.results import code_commit
 from frugalseg.training import GENERALIST_LABELS
 
 MODEL, FOUND = "model.safetensors", "found.json"
@@ -33,7 +35,7 @@ class FirstRound:
         """Waits until no other process is at the same training, and keeps others waiting until the block ends."""
         cases = {case: training.workspace.pool[case].source.fingerprint() for case in measured_on}
         run, about = training.run, training.training.about()
-        words = [run.method, dict(run.settings), run.seed, about, cases]
+        words = [run.method, dict(run.settings), run.seed, about, cases, __version__, code_commit()]
         folder = cache / "first-round" / fingerprint_json(words)
         with held(folder, wait=True):
             yield cls(training, folder)

@@ -207,7 +207,7 @@ def _results(simulation: Simulation, points: Sequence[CurvePoint], budgets: Budg
         arms=arms,
         paired=(*(Paired.of(c) for c in _compared(simulation, points)), *paired_budgets(budgets)),
         command=command,
-        environment=environment(simulation.hardware.accelerator()),
+        environment=simulation.trials.environment(simulation.hardware.accelerator()),
     )
 
 

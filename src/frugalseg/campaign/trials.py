@@ -12,6 +12,7 @@ from typing import Any
 
 from frugalseg.errors import SettingsError
 from frugalseg.files import held, write_json
+from frugalseg.report.results import Environment, code_commit, environment
 
 FINISHED = "finished.json"
 
@@ -49,6 +50,7 @@ class Trials:
 
         It is held by this process until the next one is asked for. Seeds come one after the other, with all arms.
         """
+        code_commit()  # before somebody changes the files that this process has read
         for seed in self.seeds:
             for arm in [a for a in arms or self.arms if seed in self.seeds_of(a)]:
                 with held(self.folder(arm, seed)) as mine:
@@ -56,12 +58,25 @@ class Trials:
                         yield arm, seed
 
     def finish(self, arm: str, seed: int, found: Mapping[str, Any]) -> None:
-        """Notes what came of an (arm, seed); it is never run again."""
-        write_json(self.folder(arm, seed) / FINISHED, dict(found))
+        """Notes what came of an (arm, seed), and of which code; it is never run again."""
+        write_json(self.folder(arm, seed) / FINISHED, {**found, "commit": code_commit()})
 
     def found(self, arm: str, seed: int) -> dict[str, Any]:
-        """What `finish` was given."""
+        """What `finish` was given, and the ``commit`` of the code."""
         return dict(json.loads((self.folder(arm, seed) / FINISHED).read_text(encoding="utf-8")))
+
+    def environment(self, device: str) -> Environment:
+        """On what, and with which code, the finished ones were measured."""
+        return environment(device).model_copy(update={"commit": self.commit()})
+
+    def commit(self) -> str | None:
+        """Of which code the finished ones are, this process's while there are none; of several each with its arms."""
+        arms: dict[str | None, dict[str, None]] = {}
+        for arm, seed in self.finished():
+            arms.setdefault(self.found(arm, seed).get("commit"), {})[arm] = None
+        if len(arms) < 2:
+            return next(iter(arms), code_commit())
+        return "; ".join(f"{commit or 'unknown'}: {', '.join(those)}" for commit, those in arms.items())
 
 
 def check_unchanged(folder: Path, kept: Mapping[str, Any], given: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import platform
 import subprocess
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -75,7 +76,7 @@ class Data(BaseModel, frozen=True, extra="forbid"):
 
 
 class Environment(BaseModel, frozen=True, extra="forbid"):
-    """On what it ran. `commit` is None unless frugalseg runs from a git checkout."""
+    """On what it ran. `commit` is None unless frugalseg runs from a git checkout; of several, each with its arms."""
 
     torch: str
     device: str
@@ -140,12 +141,16 @@ def environment(device: str | None = None) -> Environment:
         threads=torch.get_num_threads(),
         python=platform.python_version(),
         platform=platform.platform(terse=True),
-        commit=_commit(),
+        commit=code_commit(),
     )
 
 
-def _commit() -> str | None:
-    """The commit, with ``-dirty`` where files differ; None when this file is not tracked (installed in a venv)."""
+@cache
+def code_commit() -> str | None:
+    """This process's code: the commit, with ``-dirty`` where files differ; None when this file is not tracked.
+
+    It is looked up once, for files may change under a process that runs for hours.
+    """
     here = Path(__file__).resolve()
     if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
         return None
