@@ -25,7 +25,8 @@ from frugalseg.campaign.outcome import curve, extremes, taught
 from frugalseg.campaign.settings import CampaignSettings
 from frugalseg.campaign.simulate import Simulation
 from frugalseg.data.pool import Pool
-from frugalseg.errors import SettingsError
+from frugalseg.data.spec import split_data
+from frugalseg.errors import SettingsError, lookup
 from frugalseg.evaluation import mean_scores
 from frugalseg.generalists.cache import Cached
 from frugalseg.methods import method_settings
@@ -35,6 +36,7 @@ from frugalseg.prompt.views import ViewSettings, viewing_axes
 from frugalseg.report.records import Panel
 from frugalseg.settings import Settings, merged, override, parse
 from frugalseg.specialist.model import Model
+from frugalseg.strategies.placement import PARALLEL
 from frugalseg.training import GENERALIST_LABELS, TrainSettings
 from frugalseg.workspace import Run, Workspace
 
@@ -183,6 +185,7 @@ def campaign_of(arm: str, seed: int, *, pool: Pool, data: str, settings: GmAbsBe
 def check(arm: str, settings: GmAbsBenchSettings, data: BenchData) -> None:
     """Raises `SettingsError` for a campaign that cannot be, and for a generalist that cannot be asked so."""
     refuse_test_data(data, "gmabs")
+    _check_planes(settings, data.pool)
     campaign_of(arm, 0, pool=data.pool, data=data.main.spec.text, settings=settings)
     method, options = _method(arm, settings)
     chosen = method_settings(method, options)
@@ -192,6 +195,22 @@ def check(arm: str, settings: GmAbsBenchSettings, data: BenchData) -> None:
         refreshes(chosen.model_copy(update={"steps": settings.train.fit.steps}))
         info, cases = build_generalist(chosen.generalist).info, data.pool.cases
         check_askable(info, chosen.labels, (c.geometry for c in cases), channels=cases[0].image().channels)
+
+
+def _check_planes(settings: GmAbsBenchSettings, pool: Pool) -> None:
+    """Raises `SettingsError` for planes that cannot lie so, and for more of them than the scans to learn from have."""
+    s = settings
+    is_stack = _stack_axis(pool, s) is not None
+    told_by, other = ("slices", "placement") if is_stack else ("placement", "slices")
+    if other in s.model_fields_set:
+        kind = "parallel" if is_stack else "orthogonal"
+        raise SettingsError(f"{other} means nothing for {kind} planes; where they lie is told by {told_by}")
+    if is_stack:
+        lookup(PARALLEL, s.slices, "place of slices")
+    n = len(split_data(pool, test=s.test, seed=s.split_seed).train)
+    if s.labeled_num + s.budget > n:
+        bought = f"labeled_num {s.labeled_num} and budget {s.budget}"
+        raise SettingsError(f"{bought} are more than the {n} scans to learn from")
 
 
 def measure(job: Job[GmAbsBenchSettings]) -> Generator[Stage, None, Measurement]:
