@@ -4,6 +4,7 @@ import importlib
 import sys
 import types
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ import torch
 from torch import nn
 
 from frugalseg.errors import DataError
-from frugalseg.generalists.generalist import GeneralistInfo, View
+from frugalseg.generalists.cache import Cached, EmbeddingCache
+from frugalseg.generalists.generalist import GeneralistInfo, View, decode_all
 from frugalseg.generalists.prompts import Prompts
 from frugalseg.generalists.sam_decoder import SamDecoder, decoder_state
 from frugalseg.generalists.tiny_sam import lite_medsam, mobile_sam
@@ -119,6 +121,45 @@ def test_prompts_do_not_disturb_each_other(random_state):
     alone = generalist.decode(embedding, Prompts.in_boxes(boxes[20:21]))
     assert together.logits.shape == (37, 1, 64, 64)
     assert torch.allclose(together.logits[20], alone.logits[0], atol=1e-5)
+
+
+def questions(generalist, *asked):
+    """Random boxes on random pictures: (rows, columns, boxes) each."""
+    rng = np.random.default_rng(0)
+    embeddings = generalist.embed([View(rng.random(size)) for *size, _ in asked])
+    corners = [np.sort(rng.uniform(0, 28, (n, 2, 2)), 1).reshape(-1, 4) for *_, n in asked]
+    return [(e, Prompts.in_boxes(boxes)) for e, boxes in zip(embeddings, corners, strict=True)]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        [(40, 30, 1), (50, 60, 9), (64, 33, 20)],  # more than one group
+        [(40, 30, 2), (50, 60, 0), (64, 33, 1)],
+        [(40, 30, 2), (140, 60, 1)],
+        [],
+    ],
+    ids=["small pictures", "nothing asked", "two sizes", "nothing at all"],
+)
+def test_boxes_on_several_images_together_are_answered_as_one_by_one(random_state, tmp_path, asked):
+    generalist = lite_medsam(random_state, INFO)
+    given = questions(generalist, *asked)
+    found = decode_all(Cached(generalist, EmbeddingCache(tmp_path)), given)
+    assert len(found) == len(given)
+    for together, (embedding, prompts) in zip(found, given, strict=True):
+        alone = generalist.decode(embedding, prompts)
+        assert together.frames == alone.frames
+        assert torch.allclose(together.logits, alone.logits, atol=1e-5)
+        assert torch.allclose(together.scores, alone.scores, atol=1e-5)
+
+
+def test_what_one_image_alone_is_refused_is_refused_of_several(random_state):
+    generalist = lite_medsam(random_state, INFO)
+    (embedding, boxes), other = questions(generalist, (40, 30, 1), (40, 30, 1))
+    with pytest.raises(DataError, match="boxes only"):
+        generalist.decode_many([other, (embedding, Prompts.at([(3, 4)]))])
+    with pytest.raises(DataError, match="other weights"):
+        generalist.decode_many([other, (replace(embedding, owner="someone"), boxes)])
 
 
 def test_an_image_brought_into_order_once_for_all_prompts_changes_no_bit():

@@ -22,7 +22,7 @@ from frugalseg.errors import SettingsError
 from frugalseg.files import atomic_path, fingerprint_array, fingerprint_json, held
 from frugalseg.generalists.disk import room_in
 from frugalseg.generalists.frame import Frame
-from frugalseg.generalists.generalist import Embedding, Generalist, GeneralistInfo, View
+from frugalseg.generalists.generalist import Embedding, Generalist, GeneralistInfo, Question, View, decode_all
 from frugalseg.generalists.masks import Masks
 from frugalseg.generalists.prompts import Prompts
 from frugalseg.settings import Settings
@@ -189,6 +189,10 @@ class Cached:
     def decode(self, embedding: Embedding, prompts: Prompts, *, features: bool = False) -> Masks:
         """The generalist's own answer."""
         return self.generalist.decode(embedding, prompts, features=features)
+
+    def decode_many(self, questions: Sequence[Question]) -> list[Masks]:
+        """The generalist's own answers."""
+        return decode_all(self.generalist, questions)
 
 
 def _place(view: View) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
@@ -75,6 +75,25 @@ class Generalist(Protocol):
 
     def decode(self, embedding: Embedding, prompts: Prompts, *, features: bool = False) -> Masks:
         """The candidates for each prompt; `features` asks for the prompt-conditioned image tokens too."""
+
+
+Question = tuple[Embedding, Prompts]
+"""An embedding, and what is asked about it."""
+
+
+@runtime_checkable
+class DecodesMany(Protocol):
+    """A generalist that decodes prompts on several embeddings together, where that is faster."""
+
+    def decode_many(self, questions: Sequence[Question]) -> list[Masks]:
+        """What `decode` answers to each, but for the last bits."""
+
+
+def decode_all(generalist: Generalist, questions: Sequence[Question]) -> list[Masks]:
+    """The answer to each question, together where the generalist can. Raises what its `decode` raises."""
+    if isinstance(generalist, DecodesMany):
+        return generalist.decode_many(questions)
+    return [generalist.decode(embedding, prompts) for embedding, prompts in questions]
 
 
 def check_prompts(info: GeneralistInfo, embedding: Embedding, prompts: Prompts) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from frugalseg.generalists.frame import Frame, fit_frame, squash_frame
-from frugalseg.generalists.generalist import Embedding, GeneralistInfo, Side, View, check_prompts
+from frugalseg.generalists.generalist import Embedding, GeneralistInfo, Question, Side, View, check_prompts
 from frugalseg.generalists.masks import Masks
 from frugalseg.generalists.pixels import to_rgb
 from frugalseg.generalists.prompts import PADDING, Prompts
@@ -140,6 +140,30 @@ class SamGeneralist(OnDevice):
         """The candidates for each prompt; raises `DataError` for prompts it was not trained on."""
         check_prompts(self.info, embedding, prompts)
         return answered(self._on, embedding, prompts, device=self.device, features=features)
+
+    @torch.inference_mode()
+    def decode_many(self, questions: Sequence[Question]) -> list[Masks]:
+        """What `decode` answers to each, but for the last bits.
+
+        A prompt on a small grid costs more calls than arithmetic, so boxes on several such embeddings share a group.
+        """
+        grids = {embedding.features[0].shape for embedding, _ in questions}
+        is_plain = all(len(prompts) and prompts.kinds == {"boxes"} for _, prompts in questions)
+        if len(grids) != 1 or not is_plain or grids.pop()[1:].numel() >= TOKENS_A_GROUP:
+            return [self.decode(embedding, prompts) for embedding, prompts in questions]
+        for embedding, prompts in questions:
+            check_prompts(self.info, embedding, prompts)
+        return self._boxes_together(questions)
+
+    def _boxes_together(self, questions: Sequence[Question]) -> list[Masks]:
+        """Box by box, each on its own copy of its image's tokens."""
+        counts = [len(prompts) for _, prompts in questions]
+        images = torch.stack([embedding.features[0] for embedding, _ in questions]).to(self.device)
+        points, labels, boxes, _ = zip(*(network_prompts(p, e.frame, images) for e, p in questions), strict=True)
+        copies = images.repeat_interleave(torch.tensor(counts, device=self.device), 0)
+        logits, scores, _ = self.decoder(copies, torch.cat(points), torch.cat(labels), torch.cat(boxes))
+        found = zip(questions, logits[:, :1].cpu().split(counts), scores[:, :1].cpu().split(counts), strict=True)
+        return [Masks(mask, score, (e.frame,) * len(p)) for (e, p), mask, score in found]
 
     def _on(self, maps: Sequence[Tensor]) -> Decode:
         return self.decoder.on(maps[0][None])

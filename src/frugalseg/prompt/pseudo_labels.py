@@ -41,7 +41,7 @@ from frugalseg.prompt.views import (
 )
 from frugalseg.settings import Settings
 
-FORMAT = 3
+FORMAT = 4
 """Counts up when the same prompts would be made or answered otherwise."""
 
 

@@ -18,7 +18,7 @@ from frugalseg.data.unit import Unit
 from frugalseg.errors import SettingsError
 from frugalseg.generalists.ahead import view_of
 from frugalseg.generalists.cache import Cached
-from frugalseg.generalists.generalist import Embedding, Generalist, View
+from frugalseg.generalists.generalist import Embedding, Generalist, View, decode_all
 from frugalseg.generalists.masks import Masks
 from frugalseg.metrics.overlap import iou
 from frugalseg.prompt.fusion import Votes
@@ -31,7 +31,7 @@ Place = tuple[int, int]
 """Axis and index of a slice; axis -1, index 0 is the picture of a 2D case."""
 
 AT_ONCE = 8
-"""Slices that are embedded together: what is in memory at a time, and what a kill costs."""
+"""Slices that are embedded and asked about together: what is in memory at a time, and what a kill costs."""
 
 
 class ViewSettings(Settings):
@@ -152,9 +152,10 @@ def answers(
     for start in range(0, len(shown), AT_ONCE):
         places = shown[start : start + AT_ONCE]
         views = [view_of(image, _unit(case, place)) for place in places]
-        for place, (embedding, is_fresh) in zip(places, _embedded(generalist, views), strict=True):
+        embedded = _embedded(generalist, views)
+        found = decode_all(generalist, [(e, asked[p].prompts) for p, (e, _) in zip(places, embedded, strict=True)])
+        for place, (_, is_fresh), masks in zip(places, embedded, found, strict=True):
             here = asked[place]
-            masks = generalist.decode(embedding, here.prompts)
             claims, silent = painted(
                 masks, here, belief.slice(*place), n_objects=n_objects, least_overlap=least_overlap
             )
