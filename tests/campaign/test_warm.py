@@ -2,6 +2,10 @@
 
 import itertools
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from campaign_worlds import simulation, tiny
@@ -12,6 +16,7 @@ from frugalseg.generalist_labels import read_report, refreshes_in
 from frugalseg.training import GENERALIST_LABELS
 from view_worlds import BrightInBox
 
+SCRIPT = Path(__file__).with_name("killed_warm.py")
 BUILD = "frugalseg.generalists.registry.build_generalist"
 
 WARM = {
@@ -41,12 +46,12 @@ GM_ABS = {
 """Labels are made before step 2, in the first part, and before 3 and 5, where the two others begin or go on."""
 
 
-def gone_through(out, stages=None, settings=WARM):
+def gone_through(out, stages=None, settings=WARM, *, close=None):
     campaign = simulation(out, **settings)
     steps = campaign.run()
     for _ in itertools.islice(steps, stages):
         pass
-    steps.close()
+    (close or steps.close)()
     return campaign
 
 
@@ -98,17 +103,28 @@ def said_and_chosen(campaign):
     return {str(f.relative_to(campaign.out)): f.read_bytes() for f in files}, verdicts, chosen
 
 
+def assert_same(again, expected):
+    files, *rest = said_and_chosen(again)
+    expected_files, *expected_rest = said_and_chosen(expected)
+    assert rest == expected_rest
+    assert files.keys() == expected_files.keys()
+    assert all(files[name] == data for name, data in expected_files.items())
+    for one, other in zip(models(expected), models(again), strict=True):
+        assert all((one[name] == x).all() for name, x in other.items())
+
+
 @pytest.mark.parametrize("stages", [7, 12, 18])
 def test_labels_of_a_generalist_and_the_active_set_survive_a_stop(taught, tmp_path, stages):
     gone_through(tmp_path, stages, GM_ABS)
-    again = gone_through(tmp_path, settings=GM_ABS)
-    files, *rest = said_and_chosen(again)
-    expected, *expected_rest = said_and_chosen(taught)
-    assert rest == expected_rest
-    assert files.keys() == expected.keys()
-    assert all(files[name] == data for name, data in expected.items())
-    for one, other in zip(models(taught), models(again), strict=True):
-        assert all((one[name] == x).all() for name, x in other.items())
+    assert_same(gone_through(tmp_path, settings=GM_ABS), taught)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the script forks, which this system cannot")
+def test_labels_of_a_generalist_and_the_active_set_survive_kills(taught, tmp_path):
+    paths = os.pathsep.join([str(SCRIPT.parents[1]), *sys.path])
+    subprocess.run([sys.executable, SCRIPT, tmp_path], check=True, env={**os.environ, "PYTHONPATH": paths})
+    assert_same(simulation(tmp_path, **GM_ABS), taught)
 
 
 def test_rounds_that_do_not_fit_into_the_steps_are_refused():
