@@ -10,6 +10,7 @@ from frugalseg.data.write import write_image
 from frugalseg.generalists.frame import fit_frame
 from frugalseg.generalists.generalist import Embedding, GeneralistInfo
 from frugalseg.workspace import Workspace
+from view_worlds import BrightInBox
 
 
 class Sees:
@@ -83,6 +84,23 @@ def test_views_are_the_slices_that_gm_abs_asks_about(capsys, tmp_path, fake):
     done(capsys, "init", tmp_path / "work", "--data", "phantom=anatomy,n=3,shape=20x24x28", "--test", "1")
     assert "144 embeddings" in done(capsys, "embed", tmp_path / "work", "--units", "views")
     assert sorted({v.size for v in fake.seen}) == [(20, 24), (20, 28), (24, 28)]
+
+
+def test_a_training_encodes_nothing_of_what_was_embedded_before(capsys, tmp_path, monkeypatch):
+    bright = BrightInBox()
+    monkeypatch.setattr("frugalseg.generalists.registry.build_generalist", lambda name, **_: bright)
+    work = tmp_path / "work"
+    done(capsys, "init", work, "--data", "phantom=anatomy,n=3,shape=20x24x28", "--test", "1")
+    done(capsys, "select", work, "--units", "1")
+    done(capsys, "annotate", work)
+    done(capsys, "embed", work, "--units", "views")
+    encoded = bright.encoded
+    assert encoded == 144
+    changes = ["fit.steps=4", "fit.tensorboard=false", "options.labels.prompts.smallest=1"]
+    words = [word for change in changes for word in ("--set", change)]
+    done(capsys, "train", work, "--method", "gmabs", "--device", "cpu", "--threads", "1", *words)
+    assert bright.decoded > 0
+    assert bright.encoded == encoded
 
 
 def test_half_of_the_room_is_enough(capsys, work, fake):
