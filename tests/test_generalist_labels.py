@@ -23,6 +23,7 @@ from frugalseg.generalist_labels import GeneralistLabels, read_asked, read_recor
 from frugalseg.learn.engine import Reach
 from frugalseg.learn.log import read_log
 from frugalseg.prompt.guard import judged
+from frugalseg.prompt.pseudo_labels import PUBLISHED
 from frugalseg.prompt.views import ViewSettings, viewing_axes
 from frugalseg.settings import override, parse
 from frugalseg.specialist.plan import Plan
@@ -312,3 +313,14 @@ def test_a_plan_of_slices_learns_from_labels_too(pool: Pool, tmp_path: Path) -> 
     weights_after(run)
     file = next((tmp_path / GENERALIST_LABELS / "ready" / pool.cases[0].id).glob("*.npy"))
     assert np.load(file).shape == (2, 16, 13, 16)
+
+
+@pytest.mark.slow
+def test_the_schedule_of_the_paper_makes_its_labels_before_step_600(pool: Pool, tmp_path: Path) -> None:
+    options = {"options.schedule": "paper", "options.labels": PUBLISHED.model_dump(mode="json"), "fit.steps": 760}
+    run = training(pool, tmp_path, **options, **{"options.labels.prompts.add_point": 0, "fit.checkpoint_every": 300})
+    weights_after(run, 602)
+    assert refreshes_in(tmp_path / GENERALIST_LABELS) == [600]
+    terms = [record["losses"]["generalist"] for record in read_log(run.folder)]
+    assert not any(terms[:600])
+    assert all(terms[600:])
