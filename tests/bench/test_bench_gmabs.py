@@ -108,7 +108,7 @@ def test_stacks_of_thick_slices_get_parallel_planes_and_volumes_orthogonal_ones(
         campaign_of("full", 0, pool=pool_of(shape), data=DATA, settings=settings(plan={}, planes="auto"))
         for shape in ((90, 80, 8), (40, 40, 40))
     )
-    assert (stack.start.placement, stack.start.axis, stack.plan["ndim"]) == ("parallel", 2, 2)
+    assert (stack.start.placement, stack.start.axis, stack.plan["ndim"]) == ("parallel-thirds", 2, 2)
     assert (volume.start.placement, volume.plan) == ("centre", {})
 
 

@@ -121,7 +121,7 @@ class GmAbsBenchSettings(Settings):
     schedule: Literal["quick", "paper"] = "quick"
     planes: Literal["auto", "orthogonal", "parallel"] = "auto"  # auto: parallel for stacks of thick slices
     placement: str = "centre"  # of orthogonal planes; truth-centre: through the middle of the true object, GM-ABS
-    slices: str = "parallel"  # of parallel ones: at quarters, or parallel-thirds, -predicted, -entropy
+    slices: str = "parallel-thirds"  # of parallel ones: anywhere in each third, or parallel (quarters), -predicted, ...
     test: float = Field(1 / 3, gt=0)  # scans to measure on: a fraction below 1 or a count; patients are never cut
     split_seed: int = 0
     side: int = Field(192, ge=8)  # pixels of a slice's longer side, at most, for a 2D network

@@ -35,6 +35,7 @@ We differ:
   labels speak of; the script divides by all of them.
 - consistency is the squared error only; the script knows the absolute one too.
 - the expert's planes have a share of one half in the prototypes (`prototypes.expert_share=0`: the script).
+- a box is pushed in the same way each time a slice is asked about (`prompts.rule=published`); the script draws anew.
 - a generalist that offers several masks for a box gives one; the script takes three and the best by their own scores.
   Slices are stretched between percentiles 0.5 and 99.5, in the script between minimum and maximum.
 - the teacher predicts with windows that overlap by half; the script's lie 64 voxels apart.
