@@ -8,7 +8,8 @@ drawn whole: what labels could buy.
 Beside the specialist's Dice the arms with a generalist say how good its labels were on the scans nobody has drawn,
 before and after confident learning, and how good the teacher that prompted it was on the same voxels. Labels below the
 teacher are harmful: `below_teacher` counts such classes, `harmful` those whose weight the guard has not taken.
-`dice_generalist` of the arm `full` is the generalist alone on the test scans, prompted by the final model.
+`dice_generalist` of the arm `full` is the generalist alone on the test scans, prompted by the final model. `seconds` of
+the arm that asks first contain the encoding of the slices, which all others find in the cache.
 """
 
 import math
