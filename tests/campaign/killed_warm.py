@@ -5,10 +5,8 @@ Twice after some stages and twice while a file of labels is half written; then i
 
 import io
 import itertools
-import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +15,8 @@ import numpy as np
 from test_warm import GM_ABS, gone_through
 
 from frugalseg.generalists import registry
+from killing import in_a_fork, kill
 from view_worlds import BrightInBox
-
-
-def kill() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def until_half_a_label(folder: Path, which: int) -> None:
@@ -44,15 +39,6 @@ def until_half_a_label(folder: Path, which: int) -> None:
 def until_a_stage(folder: Path, stages: int) -> None:
     """Kills itself after so many stages."""
     gone_through(folder, stages, GM_ABS, close=kill)
-
-
-def in_a_fork(work: Callable[[], object]) -> int:
-    """Exit status of a child process that does the work; minus the signal when it was killed."""
-    child = os.fork()
-    if child == 0:
-        work()
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 if __name__ == "__main__":

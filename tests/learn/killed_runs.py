@@ -6,10 +6,8 @@ Every run is a fork of this process, so torch is imported once. The folder gets 
 
 import io
 import itertools
-import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +18,11 @@ from frugalseg.data.batch import Batch
 from frugalseg.learn.engine import FitSettings, Hardware, fit
 from frugalseg.methods import build_method
 from frugalseg.seeds import stream
+from killing import in_a_fork, kill
 from tiny_world import network_maker, world
 
 STEPS = 24
 SETTINGS = FitSettings(steps=STEPS, lr=0.01, checkpoint_every=4, channels_last=True, tensorboard=False)
-
-
-def kill() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def train(folder: Path, *, batches_made: int = -1, steps_done: int = -1) -> None:
@@ -60,15 +55,6 @@ def train_until_half_a_checkpoint(folder: Path, which: int) -> None:
 
     torch.save = half
     train(folder)
-
-
-def in_a_fork(work: Callable[[], None]) -> int:
-    """Exit status of a child process that does the work; minus the signal when it was killed."""
-    child = os.fork()
-    if child == 0:
-        work()
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 if __name__ == "__main__":
